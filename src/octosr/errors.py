@@ -1,0 +1,54 @@
+"""Errors meant for the person at the keyboard: each says what is wrong and what to do next.
+
+The entry points print these without a traceback and exit with a non-zero code; anything else is a
+bug and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class OctoSRError(Exception):
+    """Base of every error whose message is written for the user."""
+
+
+class ConfigError(OctoSRError):
+    """A setting is missing, misspelt or contradicts another."""
+
+
+class MissingDataError(OctoSRError):
+    """A dataset is not where it is looked for."""
+
+
+class BadImageError(OctoSRError):
+    """One or more image files cannot be used.
+
+    Args:
+        problems: pairs (file, reason), the whole list, so that one run shows everything to mend.
+    """
+
+    def __init__(self, problems: Sequence[tuple[str, str]]) -> None:
+        self.problems = list(problems)
+        lines = "\n".join(f"  {path}: {reason}" for path, reason in self.problems)
+        n = len(self.problems)
+        super().__init__(
+            f"{n} image file{'s' if n != 1 else ''} cannot be used:\n{lines}\n"
+            "Mend or remove them, or go on without them with data.on_bad_image=skip."
+        )
+
+
+class MissingWeightsError(OctoSRError):
+    """No weights were found for a technique that needs them."""
+
+
+class WrongWeightsError(OctoSRError):
+    """A weight file is not what the technique expects; the message says what was expected and found."""
+
+
+class MissingMetricError(OctoSRError):
+    """A metric cannot be computed here (package or parameters missing)."""
+
+
+class TrainingError(OctoSRError):
+    """Training cannot go on (for example a loss that is not finite)."""

@@ -1,0 +1,1 @@
+import octosr._torchvision  # noqa: F401  (before anything that imports torchvision)

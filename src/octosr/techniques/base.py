@@ -1,0 +1,158 @@
+"""The two families of techniques and what every technique promises.
+
+A technique is a LightningModule whose constructor takes plain typed arguments; it never reads the
+config. ``conf/technique/NAME.yaml`` holds its ``_target_`` and the values.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torchmetrics import MeanMetric
+
+from octosr.degradation.pipeline import Degradation
+from octosr.degradation.resize import resize
+from octosr.errors import TrainingError
+from octosr.techniques.weights import load_checkpoint_weights
+
+
+class Technique(pl.LightningModule):
+    """What both families share.
+
+    Args:
+        name: the name under which checkpoints, images and scores of this technique are filed.
+    """
+
+    trainable: ClassVar[bool] = True
+    """False for baselines with nothing to learn: they need no weights and cannot be trained."""
+    needs_grad: ClassVar[bool] = False
+    """True where inference itself optimises on the image, so autograd must be on."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+    def load_weights(self, paths: Sequence[Path]) -> str:
+        """Load weights from files: one of our checkpoints here; techniques add official releases.
+
+        Returns:
+            One line that says what was loaded.
+
+        Raises:
+            WrongWeightsError: a file does not fit this technique.
+        """
+        return load_checkpoint_weights(self, paths)
+
+
+class SingleImageTechnique(Technique):
+    """One HR image per LR image: ``super_resolve(lr) -> sr``.
+
+    Args:
+        name: see :class:`Technique`.
+        stages: the scale factors applied one after the other, ``(2, 4)`` for the study's protocol
+            (x2, then x4 on its result) or ``(8,)``.
+        degradation: how LR images are made from HR images in training and validation; None for
+            techniques that are not trained.
+        hr_patch: side in pixels of the HR crops this technique wants to be trained on.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        stages: Sequence[int] = (8,),
+        degradation: Degradation | None = None,
+        hr_patch: int = 128,
+    ) -> None:
+        super().__init__(name)
+        self.stages = tuple(int(s) for s in stages)
+        self.degradation = degradation
+        self.hr_patch = hr_patch
+        self.val_psnr = MeanMetric()
+        self.val_psnr_bicubic = MeanMetric()
+
+    @property
+    def scale(self) -> int:
+        """The whole upscaling factor, the product of the stages."""
+        return math.prod(self.stages)
+
+    @abstractmethod
+    def super_resolve(self, lr: Tensor) -> Tensor:
+        """Super-resolve a batch.
+
+        Args:
+            lr: float RGB in [0, 1], (B, 3, h, w).
+
+        Returns:
+            float RGB, (B, 3, scale*h, scale*w); not clamped.
+        """
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """Same as :meth:`super_resolve`."""
+        return self.super_resolve(lr)
+
+    def predict_step(self, batch: dict[str, Any], batch_idx: int = 0) -> dict[str, Any]:
+        """Super-resolve one evaluation batch; the image writer stores what this returns."""
+        return {"name": batch["name"], "sr": self.super_resolve(batch["lr"])}
+
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
+        """PSNR of this technique and of bicubic on the same, fixed degradation of held-out images.
+
+        Args:
+            batch: ``hr`` (B, 3, H, W) in [0, 1] with sides divisible by ``scale``, and ``sample_id`` (B,).
+
+        Returns:
+            ``lr``, ``sr``, ``bicubic`` and ``hr`` of the batch, for whoever wants to show them.
+        """
+        if self.degradation is None:
+            raise TrainingError(f"{self.name} has no degradation: it cannot be validated against HR images.")
+        hr = batch["hr"]
+        lr = self.degradation(hr, self.scale, batch["sample_id"]).lr
+        sr = self.super_resolve(lr).clamp(0, 1)
+        bicubic = resize(lr, (hr.shape[-2], hr.shape[-1])).clamp(0, 1)
+        self.val_psnr.update(psnr_per_image(sr, hr))
+        self.val_psnr_bicubic.update(psnr_per_image(bicubic, hr))
+        return {"lr": lr, "sr": sr, "bicubic": bicubic, "hr": hr}
+
+    def on_validation_epoch_end(self) -> None:
+        """Log ``val/psnr`` and ``val/psnr_bicubic``, means over all held-out images and processes."""
+        for key, metric in (("val/psnr", self.val_psnr), ("val/psnr_bicubic", self.val_psnr_bicubic)):
+            self.log(key, metric.compute(), prog_bar=key == "val/psnr", rank_zero_only=False)
+            metric.reset()
+
+
+class GenerativeTechnique(Technique):
+    """Learns a dataset and synthesises new HR images: image i of a dataset is seed i.
+
+    There is no LR input, so a generated image is the super-resolution of nothing: PSNR, SSIM and LR
+    consistency do not apply to this family.
+    """
+
+    resolution: int = 1024
+
+    @abstractmethod
+    def generate(self, seeds: Tensor) -> Tensor:
+        """Synthesise one image per seed.
+
+        Args:
+            seeds: int64, (N,). The same seed gives the same image whatever else is in the batch.
+
+        Returns:
+            float RGB in [0, 1], (N, 3, resolution, resolution).
+        """
+
+    def predict_step(self, batch: dict[str, Any], batch_idx: int = 0) -> dict[str, Any]:
+        """Generate the images of the seeds of one evaluation batch."""
+        return {"name": batch["name"], "sr": self.generate(batch["seed"])}
+
+
+def psnr_per_image(images: Tensor, reference: Tensor) -> Tensor:
+    """PSNR in dB of each image against its reference, RGB, both (B, 3, H, W) in [0, 1]; returns (B,)."""
+    mse = (images.double() - reference.double()).square().flatten(1).mean(1)
+    return 10 * torch.log10(1 / mse.clamp_min(1e-12))

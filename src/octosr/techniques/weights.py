@@ -1,0 +1,83 @@
+"""Reading weight files without ever running code from them."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from octosr.errors import WrongWeightsError
+
+
+def read_weight_file(path: Path) -> dict[str, Any]:
+    """Read a ``.safetensors`` file or anything ``torch.save`` wrote, on the CPU, tensors and plain values only.
+
+    Raises:
+        WrongWeightsError: not a weight file, damaged, or holding objects that would need code to be run.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            return dict(load_file(path))
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise WrongWeightsError(
+            f"{path} cannot be read as weights ({reason}). "
+            "Expected a .safetensors file or a torch file of tensors and plain values; "
+            "files that need code to be run are refused."
+        ) from error
+    if not isinstance(content, Mapping):
+        raise WrongWeightsError(f"{path} holds a {type(content).__name__}, expected a mapping of names to tensors.")
+    return dict(content)
+
+
+def strip_prefixes(
+    state: Mapping[str, Tensor], prefixes: Sequence[str] = ("module.", "_orig_mod.")
+) -> dict[str, Tensor]:
+    """Remove the prefixes that DataParallel and torch.compile leave in names, wherever they stand."""
+    clean: dict[str, Tensor] = {}
+    for key, value in state.items():
+        name = key
+        for prefix in prefixes:
+            while name.startswith(prefix):
+                name = name[len(prefix) :]
+            name = name.replace(f".{prefix}", ".") if prefix == "_orig_mod." else name
+        clean[name] = value
+    return clean
+
+
+def load_checkpoint_weights(module: nn.Module, paths: Sequence[Path]) -> str:
+    """Load one of our own checkpoints (or a bare state dict in our names) into a technique, strictly.
+
+    Raises:
+        WrongWeightsError: several files, or names or shapes that do not fit; the first few are quoted.
+    """
+    if len(paths) != 1:
+        raise WrongWeightsError(
+            f"One weight file was expected, but {len(paths)} were given: {[str(p) for p in paths]}."
+        )
+    content = read_weight_file(paths[0])
+    state = strip_prefixes(content.get("state_dict", content))
+    own = module.state_dict()
+    missing = sorted(own.keys() - state.keys())
+    unknown = sorted(state.keys() - own.keys())
+    wrong = [
+        f"{k} {tuple(state[k].shape)} instead of {tuple(own[k].shape)}"
+        for k in own.keys() & state.keys()
+        if state[k].shape != own[k].shape
+    ]
+    if missing or unknown or wrong:
+        parts = [
+            f"{label}: {', '.join(items[:3])}{' ...' if len(items) > 3 else ''} ({len(items)})"
+            for label, items in (("missing", missing), ("unknown", unknown), ("of another shape", sorted(wrong)))
+            if items
+        ]
+        raise WrongWeightsError(f"{paths[0]} does not fit {type(module).__name__}; tensors {'; '.join(parts)}.")
+    module.load_state_dict(state)
+    step = content.get("global_step")
+    return f"weights {paths[0]}" + (f" (trained for {step} steps)" if step is not None else "")
