@@ -6,7 +6,8 @@ bug and keeps its traceback.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 
 
 class OctoSRError(Exception):
@@ -52,3 +53,17 @@ class MissingMetricError(OctoSRError):
 
 class TrainingError(OctoSRError):
     """Training cannot go on (for example a loss that is not finite)."""
+
+
+def nearest(word: str, options: Iterable[str], *, sentence: bool = True) -> str:
+    """The option nearest to a misspelt word, as a hint to append to a message; empty if none is near.
+
+    >>> nearest("isadi", ["isaid", "ships"])
+    " Did you mean 'isaid'?"
+    >>> nearest("isadi", ["isaid", "ships"], sentence=False)
+    'isaid'
+    """
+    found = difflib.get_close_matches(word, list(options), n=1, cutoff=0.6)
+    if not found:
+        return ""
+    return f" Did you mean '{found[0]}'?" if sentence else found[0]

@@ -1,0 +1,40 @@
+# `make demo` and `make test` each set up what they need, so that either is the only command on a fresh machine.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: setup demo test lint bench clean
+
+$(VENV)/.base: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	@echo "installing torch and the core packages (a few minutes the first time)"
+	$(PIP) torch torchvision
+	$(PIP) -e ".[demo,iqa-light]"
+	$(PIP) --no-deps pyiqa
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.base
+	@echo "installing the tools for development"
+	$(PIP) -e ".[demo,iqa-light,tensorboard,dev]"
+	@touch $@
+
+setup: $(VENV)/.dev   ## everything for work on the project
+
+demo: $(VENV)/.base   ## train a small DAN on embedded photographs, compare it with bicubic, draw the picture
+	$(BIN)/python demo.py
+
+test: $(VENV)/.dev    ## all tests
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev    ## style, types, import contract
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.dev   ## what is fast, measured
+	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+clean:                ## remove the environment and everything runs wrote
+	rm -rf $(VENV) outputs/*

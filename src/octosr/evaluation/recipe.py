@@ -1,0 +1,100 @@
+"""What an HR image was made from and how: written into every image and beside the folder.
+
+Each PNG carries the key of its recipe and the hash of its LR image, so a killed evaluation goes on
+where it stopped, and an image made by other weights, settings or inputs is never taken for a current one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, UnidentifiedImageError
+
+STANDIN_LABEL = "STAND-IN: not the study's images"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that determines an HR image besides its LR image.
+
+    Attributes:
+        technique: name of the technique.
+        arguments: the technique's settings as plain values.
+        weights: name and sha256 of each weight file, in the order given.
+        seed: the run's seed.
+        precision: Lightning's precision, which changes pixels.
+    """
+
+    technique: str
+    arguments: dict[str, Any]
+    weights: tuple[tuple[str, str], ...] = ()
+    seed: int = 0
+    precision: str = "32-true"
+
+    @property
+    def key(self) -> str:
+        """Short hash of the recipe; where a weight file lies does not matter, what is in it does."""
+        content = asdict(self) | {"weights": [digest for _, digest in self.weights]}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+    def text(self, lr_sha256: str, standin: bool) -> dict[str, str]:
+        """The PNG text chunks of an image made from the LR file with this hash."""
+        text = {"octosr:recipe": self.key, "octosr:lr_sha256": lr_sha256, "octosr:technique": self.technique}
+        return text | ({"octosr:data": STANDIN_LABEL} if standin else {})
+
+
+def is_current(path: Path, recipe: Recipe, lr_sha256: str) -> bool:
+    """Whether an HR image is there and was made by this recipe from this LR image."""
+    if not path.is_file():
+        return False
+    try:
+        with Image.open(path) as image:
+            text = image.info
+    except (UnidentifiedImageError, OSError):
+        return False
+    return text.get("octosr:recipe") == recipe.key and text.get("octosr:lr_sha256") == lr_sha256
+
+
+def file_sha256(path: Path) -> str:
+    """Hash of a file's bytes."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+@dataclass
+class Provenance:
+    """The readable record that stands beside a folder of HR images as ``provenance.json``."""
+
+    recipe: Recipe
+    dataset: str
+    kind: str
+    versions: Mapping[str, str]
+    images: Sequence[str]
+    left_out: Sequence[tuple[str, str]] = field(default_factory=list)
+    notes: Sequence[str] = field(default_factory=list)
+
+    def write(self, folder: Path) -> Path:
+        """Write ``provenance.json`` atomically; returns its path."""
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "provenance.json"
+        content = asdict(self) | {"recipe_key": self.recipe.key}
+        if self.kind == "stand-in":
+            content["warning"] = STANDIN_LABEL
+        handle, temporary = tempfile.mkstemp(dir=folder, prefix=".provenance-")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(content, file, indent=2, sort_keys=True)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+        return path

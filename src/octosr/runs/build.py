@@ -1,0 +1,149 @@
+"""From a composed config to objects, with errors that a person can act on."""
+
+from __future__ import annotations
+
+import logging
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.errors import InstantiationException
+from hydra.utils import get_class, instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from octosr import __version__
+from octosr.data.datamodule import ImageDataModule
+from octosr.errors import ConfigError, MissingMetricError, OctoSRError, nearest
+from octosr.metrics.base import ImageMetric
+from octosr.techniques.base import SingleImageTechnique, Technique
+
+log = logging.getLogger(__name__)
+
+
+def build(node: Any, **extra: Any) -> Any:
+    """``hydra.utils.instantiate``, but an error written for the user comes through as it is.
+
+    Raises:
+        OctoSRError: the constructor raised it.
+        InstantiationException: any other failure, with the target's name.
+    """
+    try:
+        return instantiate(node, **extra)
+    except InstantiationException as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, OctoSRError):
+            cause = cause.__cause__
+        if cause is not None:
+            raise cause from error
+        raise
+
+
+def choose(key: str, value: str, options: tuple[str, ...]) -> str:
+    """Check a setting that takes one of a few words.
+
+    Raises:
+        ConfigError: another word; the nearest right one is named.
+    """
+    if value not in options:
+        raise ConfigError(f"{key} must be one of {', '.join(options)}, but got {value!r}.{nearest(str(value), options)}")
+    return value
+
+
+def plain(node: Any) -> Any:
+    """A config node as plain Python values, interpolations resolved."""
+    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+
+
+def technique_class(cfg: DictConfig) -> type[Technique]:
+    """The class that ``technique._target_`` names."""
+    return get_class(cfg.technique._target_)
+
+
+def build_technique(arguments: dict[str, Any], cfg: DictConfig) -> Technique:
+    """Construct a technique and check that it fits the run.
+
+    Raises:
+        ConfigError: its stages do not multiply to ``scale``.
+    """
+    technique = build(arguments)
+    if isinstance(technique, SingleImageTechnique) and technique.scale != cfg.scale:
+        stages = " x ".join(str(s) for s in technique.stages)
+        raise ConfigError(
+            f"technique.stages {list(technique.stages)} enlarge {stages} = {technique.scale} times, but scale is "
+            f"{cfg.scale}. Set both, e.g. scale={technique.scale}."
+        )
+    return technique
+
+
+def build_datamodule(cfg: DictConfig, technique: Technique | None = None) -> ImageDataModule:
+    """The data of a cell; the crop size comes from the technique unless ``data.patch`` is set."""
+    settings = dict(plain(cfg.data))
+    choose("data.source", settings["source"], ("self", "hr_root"))
+    choose("data.on_bad_image", settings["on_bad_image"], ("error", "skip"))
+    if settings["patch"] is None:
+        settings["patch"] = technique.hr_patch if isinstance(technique, SingleImageTechnique) else 128
+    return ImageDataModule(
+        dataset=cfg.dataset.name,
+        path=cfg.dataset.path,
+        cache=str(Path(cfg.output_root) / "cache"),
+        seed=cfg.seed,
+        scale=cfg.scale,
+        **settings,
+    )
+
+
+def build_metrics(cfg: DictConfig, kind: str) -> tuple[dict[str, ImageMetric], dict[str, str]]:
+    """The metrics that were asked for.
+
+    Args:
+        cfg: the run's config.
+        kind: kind of the data; with ``metrics.on_missing=auto`` the study's data make a missing metric an error.
+
+    Returns:
+        The metrics by name, and for each that is not available here the reason.
+
+    Raises:
+        MissingMetricError: a metric cannot be computed here and may not be skipped.
+    """
+    policy = choose("metrics.on_missing", cfg.metrics.on_missing, ("auto", "error", "skip"))
+    skip = policy == "skip" or (policy == "auto" and kind != "study")
+    metrics: dict[str, ImageMetric] = {}
+    missing: dict[str, str] = {}
+    for name, node in cfg.metrics.items():
+        if not OmegaConf.is_dict(node) or "_target_" not in node:
+            continue
+        try:
+            metrics[str(name)] = build(node)
+        except MissingMetricError as error:
+            if not skip:
+                raise MissingMetricError(
+                    f"{error}\nOr go on without it: metrics.on_missing=skip leaves its column empty; "
+                    "metrics=[niqe] chooses the metrics."
+                ) from error
+            missing[str(name)] = str(error)
+            log.warning("%s is not available: its column stays empty. %s", name, error)
+    return metrics, missing
+
+
+def prepare_hardware(technique: Technique, cfg: DictConfig) -> None:
+    """Apply what ``hardware`` asks of the network itself: memory format, compilation, matmul precision."""
+    hardware = cfg.hardware
+    if hardware.matmul_precision is not None:
+        torch.set_float32_matmul_precision(hardware.matmul_precision)
+    if hardware.channels_last:
+        technique.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if hardware.compile:
+        technique.compile_networks()
+
+
+def versions() -> dict[str, str]:
+    """Versions of what can change a number."""
+    found = {"octosr": __version__, "python": platform.python_version()}
+    for package in ("torch", "pytorch-lightning", "torchmetrics", "pyiqa", "numpy", "scipy", "pillow"):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found

@@ -1,0 +1,92 @@
+"""What stands around every entry point: errors in plain words, with the nearest right name, and exit codes."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from octosr.errors import OctoSRError, nearest
+from octosr.runs import sweep
+
+
+def entry_point(main: Callable[[], Any]) -> Callable[[], None]:
+    """Wrap a function made by ``hydra.main``: print errors meant for the user without a traceback, exit with 1.
+
+    Bugs keep their traceback. In a sweep the table of all cells is printed at the end, whatever happened.
+    """
+
+    @functools.wraps(main)
+    def run() -> None:
+        os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # let exceptions come through to here
+        try:
+            main()
+        except (OctoSRError, HydraException, OmegaConfBaseException) as error:
+            if not sweep.finish():  # in a sweep, the cells' own lines have said it already
+                _say(explain(error))
+            sys.exit(1)
+        except Exception:
+            sweep.finish()
+            raise
+        sys.exit(1 if sweep.finish() else 0)
+
+    return run
+
+
+def _say(message: str) -> None:
+    sys.stderr.write(f"error: {message}\n")
+
+
+def explain(error: Exception) -> str:
+    """The message of an error, with the nearest right key or option where a name in the config is misspelt."""
+    message = str(error)
+    if not isinstance(error, HydraException):
+        return message
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
+        group, _, option = error.missing_cfg_file.rpartition("/")
+        hint = nearest(option, error.options)
+        options = ", ".join(error.options)
+        return f"{group} has no option '{option}'.{hint} Options: {options}."
+    unknown = re.search(r"Could not override '([^']+)'", message)
+    if unknown:
+        key = unknown.group(1).split("@")[0]
+        return f"There is no setting '{key}'.{nearest_key(key, _root_of(error.__cause__))} (To add a new one: +{key}=...)"
+    return message if error.__cause__ is None else f"{message}\n{error.__cause__}"
+
+
+def nearest_key(key: str, config: DictConfig | None) -> str:
+    """A hint with the nearest dotted key of a config, compared both whole and by its last part."""
+    if config is None:
+        return ""
+    container = OmegaConf.to_container(config, resolve=False)
+    keys = [k for k in dotted_keys(container) if k.split(".")[0] != "hydra"]
+    hint = nearest(key, keys)
+    if hint:
+        return hint
+    by_leaf: dict[str, list[str]] = {}
+    for name in keys:
+        by_leaf.setdefault(name.rsplit(".", 1)[-1], []).append(name)
+    leaf = nearest(key.rsplit(".", 1)[-1], by_leaf, sentence=False)
+    return f" Did you mean {' or '.join(sorted(by_leaf[leaf])[:3])}?" if leaf else ""
+
+
+def dotted_keys(container: Any, prefix: str = "") -> Iterator[str]:
+    """All keys of nested mappings, as they are typed on the command line."""
+    if not isinstance(container, dict):
+        return
+    for key, child in container.items():
+        yield f"{prefix}{key}"
+        yield from dotted_keys(child, f"{prefix}{key}.")
+
+
+def _root_of(error: BaseException | None) -> DictConfig | None:
+    node = getattr(error, "parent_node", None)
+    root = node._get_root() if node is not None else None
+    return root if isinstance(root, DictConfig) else None

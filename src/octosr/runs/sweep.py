@@ -1,0 +1,170 @@
+"""Sweeps (``-m``): one message when data are missing, one line a cell as it finishes, one table at the end."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from rich.markup import escape
+from rich.table import Table
+
+from octosr.catalog import DATASETS
+from octosr.data.locate import locate, missing_message
+from octosr.errors import MissingDataError, OctoSRError
+from octosr.runs.console import console
+
+
+@dataclass
+class CellResult:
+    """What one run (technique x dataset) has to say.
+
+    Attributes:
+        technique: name of the technique.
+        dataset: name of the dataset.
+        kind: what the data are: ``study``, ``stand-in``, ``demo`` or ``folder``.
+        values: figures by name, e.g. the mean of each metric; NaN means not available.
+        note: a short remark, e.g. "20 images".
+    """
+
+    technique: str
+    dataset: str
+    kind: str
+    values: dict[str, float] = field(default_factory=dict)
+    note: str = ""
+
+
+@dataclass
+class _Cell:
+    name: str
+    result: CellResult | None
+    error: str = ""
+
+
+_cells: list[_Cell] = []
+
+
+class SweepCallback(Callback):
+    """Hydra's hooks around a sweep; registered in ``conf/shared.yaml``."""
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Check that the data of every cell are there before the first one starts.
+
+        Raises:
+            MissingDataError: one message for all the datasets that are missing.
+        """
+        _cells.clear()
+        root = Path(str(OmegaConf.select(config, "data.root")))
+        missing = [name for name in _swept_datasets(config) if not _is_there(name, root)]
+        if missing:
+            raise MissingDataError(missing_message(missing, root))
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
+        """Say one line about a finished cell."""
+        if config.hydra.mode != RunMode.MULTIRUN:
+            return
+        name = " ".join(config.hydra.overrides.task)
+        if job_return.status == JobStatus.COMPLETED:
+            value = job_return.return_value
+            cell = _Cell(name, value if isinstance(value, CellResult) else None)
+        else:
+            error = job_return._return_value
+            cell = _Cell(name, None, str(error) if isinstance(error, OctoSRError) else f"{type(error).__name__}: {error}")
+        _cells.append(cell)
+        console.print(_line(cell))
+
+
+def finish() -> int:
+    """Print the table of all cells of a sweep, if there was one.
+
+    Returns:
+        The number of failed cells.
+    """
+    cells = list(_cells)
+    _cells.clear()
+    if not cells:
+        return 0
+    results = [cell.result for cell in cells if cell.result is not None]
+    if results:
+        console.print(results_table(results))
+    failed = [cell for cell in cells if cell.error]
+    for cell in failed:
+        console.print(f"[red]failed[/] {escape(cell.name)}: {escape(cell.error)}")
+    return len(failed)
+
+
+def results_table(results: list[CellResult]) -> Table:
+    """A table with one row a cell and one column a figure; data that are not the study's are marked."""
+    kinds = {result.kind for result in results}
+    standin = " [bold red]STAND-IN data: not the study's images[/]" if "stand-in" in kinds else ""
+    table = Table(title=f"{len(results)} cells{standin}" if len(results) > 1 else standin.strip() or None)
+    columns = list(dict.fromkeys(key for result in results for key in result.values))
+    table.add_column("technique")
+    table.add_column("dataset")
+    if kinds != {"study"}:
+        table.add_column("data")
+    for column in columns:
+        table.add_column(column, justify="right")
+    table.add_column("")
+    for result in results:
+        cells = [escape(result.technique), escape(result.dataset)]
+        if kinds != {"study"}:
+            cells.append(kind_label(result.kind))
+        cells += [figure(result.values.get(column)) for column in columns]
+        table.add_row(*cells, escape(result.note))
+    return table
+
+
+def kind_label(kind: str) -> str:
+    """How a kind of data is written in tables: stand-ins must never pass for the study's data."""
+    return "STAND-IN" if kind == "stand-in" else kind
+
+
+def figure(value: float | None) -> str:
+    """A number for a table: four decimals, or the words "not available"."""
+    if value is None:
+        return ""
+    return "not available" if math.isnan(value) else f"{value:.4f}"
+
+
+def _line(cell: _Cell) -> str:
+    if cell.error:
+        return f"[red]failed[/]  {escape(cell.name)}: {escape(cell.error.splitlines()[0])}"
+    if cell.result is None:
+        return f"[green]done[/]    {escape(cell.name)}"
+    result = cell.result
+    values = "  ".join(f"{key} {figure(value)}" for key, value in result.values.items())
+    label = "" if result.kind == "study" else f"  ({kind_label(result.kind)})"
+    return f"[green]done[/]    {escape(result.technique)} on {escape(result.dataset)}{label}  {values}  {escape(result.note)}"
+
+
+def _swept_datasets(config: DictConfig) -> list[str]:
+    """The study datasets that the ``dataset=`` override of a sweep stands for, globs resolved."""
+    loader = GlobalHydra.instance().config_loader()
+    parser = OverridesParser.create(config_loader=loader)
+    names: list[str] = []
+    for override in parser.parse_overrides(list(config.hydra.overrides.task)):
+        if override.key_or_group == "dataset" and override.is_sweep_override():
+            names += list(override.sweep_string_iterator())
+    return [name for name in names if name in DATASETS]
+
+
+def _is_there(name: str, root: Path) -> bool:
+    try:
+        locate(name, root)
+    except MissingDataError:
+        return False
+    return True
+
+
+def in_sweep() -> bool:
+    """Whether this run is one cell of a sweep (``-m``): then it leaves the talking to the sweep."""
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN

@@ -1,0 +1,138 @@
+"""Which weights a cell uses, and the technique rebuilt as it was trained."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+import torch
+from omegaconf import DictConfig, ListConfig
+
+from octosr.errors import MissingWeightsError, WrongWeightsError
+from octosr.evaluation.recipe import file_sha256
+from octosr.runs.build import build_technique, plain, technique_class
+from octosr.techniques.base import Technique
+from octosr.techniques.weights import read_weight_file
+
+log = logging.getLogger(__name__)
+
+CARD = "octosr"
+"""The key under which our checkpoints keep a plain record of the run."""
+
+
+def checkpoint_folder(cfg: DictConfig) -> Path:
+    """Where the checkpoints of a cell lie: ``output_root/checkpoints/TECHNIQUE/DATASET``."""
+    return Path(cfg.output_root) / "checkpoints" / cfg.technique.name / cfg.dataset.name
+
+
+def find_weights(cfg: DictConfig) -> list[Path]:
+    """The weight files of a cell: those of ``weights=``, or the checkpoint that training left.
+
+    Raises:
+        MissingWeightsError: none are there; the message says all the ways to give them.
+    """
+    if cfg.weights is None:
+        path = checkpoint_folder(cfg) / "last.ckpt"
+        if path.is_file():
+            return [path]
+        raise MissingWeightsError(
+            f"There are no weights for technique '{cfg.technique.name}' on dataset '{cfg.dataset.name}'.\n"
+            f"  looked for: {path}\n"
+            "Three ways to get them:\n"
+            f"  train:            python train.py technique={cfg.technique.name} dataset={cfg.dataset.name}\n"
+            "  your own file:    weights=PATH            (a checkpoint of ours, or an official release;"
+            " a list, one file a stage: weights=[x2.pth,x4.pth])\n"
+            "  download:         weights=https://...     (append #sha256=... to have it verified)"
+        )
+    given = list(cfg.weights) if isinstance(cfg.weights, ListConfig) else [cfg.weights]
+    return [_local(str(item), Path(cfg.output_root)) for item in given]
+
+
+def _local(item: str, output_root: Path) -> Path:
+    if urlparse(item).scheme in ("http", "https"):
+        return _download(item, output_root / "weights")
+    path = Path(item)
+    if not path.is_file():
+        raise MissingWeightsError(f"weights={item}: there is no such file (looked in {path.resolve().parent}).")
+    return path
+
+
+def _download(url: str, folder: Path) -> Path:
+    """Fetch a weight file once; ``#sha256=`` at the end of the URL is verified."""
+    address, _, fragment = url.partition("#")
+    digest = fragment.removeprefix("sha256=").lower() if fragment.startswith("sha256=") else None
+    path = folder / f"{hashlib.sha256(address.encode()).hexdigest()[:12]}-{Path(urlparse(address).path).name}"
+    if not path.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        log.info("downloading %s -> %s", address, path)
+        try:
+            torch.hub.download_url_to_file(address, str(path), hash_prefix=digest)
+        except (OSError, RuntimeError) as error:  # no network, HTTP errors, wrong hash
+            raise MissingWeightsError(f"{address} could not be downloaded: {error}") from error
+    found = file_sha256(path)
+    if digest is not None and not found.startswith(digest):
+        raise WrongWeightsError(f"{path} has sha256 {found}, but {digest} was expected. Remove it to download it again.")
+    log.info("%s has sha256 %s", path, found)
+    return path
+
+
+def read_card(path: Path) -> dict[str, Any]:
+    """The record our checkpoints keep of their run (technique, dataset, kind of data, ...); empty for other files."""
+    card = read_weight_file(path).get(CARD, {})
+    return dict(card) if isinstance(card, dict) else {}
+
+
+def as_trained(current: dict[str, Any], trained: dict[str, Any], changes: list[str], prefix: str = "") -> dict[str, Any]:
+    """The current settings of a technique with the values it was trained with.
+
+    Only plain values of settings that exist are taken over; names starting with an underscore, such
+    as ``_target_``, never are: a weight file must not decide which code runs.
+
+    Args:
+        current: settings from the config.
+        trained: settings from the checkpoint.
+        changes: filled with one line per value that differs.
+        prefix: of the names in those lines.
+    """
+    merged = dict(current)
+    for key, value in trained.items():
+        if key not in current or str(key).startswith("_") or (not prefix and key == "name"):
+            continue
+        if isinstance(current[key], dict) and isinstance(value, dict) and "_target_" in current[key]:
+            merged[key] = as_trained(current[key], value, changes, f"{prefix}{key}.")
+        elif current[key] != value and not _holds_target(value):
+            changes.append(f"{prefix}{key}={value}")
+            merged[key] = value
+    return merged
+
+
+def _holds_target(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(str(k).startswith("_") or _holds_target(v) for k, v in value.items())
+    return isinstance(value, list) and any(_holds_target(v) for v in value)
+
+
+def load_technique(cfg: DictConfig) -> tuple[Technique, dict[str, Any], list[tuple[str, str]], dict[str, Any]]:
+    """Build the technique of a cell with its weights, ready for evaluation.
+
+    Returns:
+        The technique, its settings as plain values, (file, sha256) of its weights, and the record of the
+        training run (empty for baselines and foreign weights).
+    """
+    arguments = plain(cfg.technique)
+    if not technique_class(cfg).trainable:
+        if cfg.weights is not None:
+            raise WrongWeightsError(f"technique '{cfg.technique.name}' has nothing to learn: it takes no weights.")
+        return build_technique(arguments, cfg), arguments, [], {}
+    paths = find_weights(cfg)
+    card = read_card(paths[0]) if len(paths) == 1 else {}
+    changes: list[str] = []
+    arguments = as_trained(arguments, card.get("technique", {}), changes)
+    if changes:
+        log.info("rebuilt as it was trained: %s", ", ".join(f"technique.{change}" for change in changes))
+    technique = build_technique(arguments, cfg)
+    log.info(technique.load_weights(paths))
+    return technique, arguments, [(path.name, file_sha256(path)) for path in paths], card
