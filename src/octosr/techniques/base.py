@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
 from octosr.degradation.pipeline import Degradation
@@ -49,6 +49,15 @@ class Technique(pl.LightningModule):
             WrongWeightsError: a file does not fit this technique.
         """
         return load_checkpoint_weights(self, paths)
+
+    def networks(self) -> list[nn.Module]:
+        """The networks worth compiling, each called as a module; those with parameters directly below this one."""
+        return [child for child in self.children() if next(child.parameters(), None) is not None]
+
+    def compile_networks(self) -> None:
+        """Compile the networks in place: names in the state dict stay as they are."""
+        for network in self.networks():
+            network.compile()
 
 
 class SingleImageTechnique(Technique):

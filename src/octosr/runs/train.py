@@ -1,0 +1,159 @@
+"""``train.py``: train one technique on one dataset, resumable, within its time limit."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from omegaconf import DictConfig, OmegaConf
+
+from octosr.callbacks.atomic_io import AtomicCheckpointIO
+from octosr.callbacks.image_logger import ImageLogger
+from octosr.callbacks.run_card import RunCard
+from octosr.callbacks.time_limit import TimeLimit
+from octosr.data.datamodule import ImageDataModule
+from octosr.errors import ConfigError
+from octosr.runs.build import build, build_datamodule, build_technique, choose, plain, prepare_hardware, technique_class
+from octosr.runs.build import versions
+from octosr.runs.console import console
+from octosr.runs.loggers import open_logger
+from octosr.runs.sweep import CellResult, in_sweep, results_table
+from octosr.runs.weights import checkpoint_folder, find_weights, read_card
+
+log = logging.getLogger(__name__)
+
+
+def train(cfg: DictConfig) -> CellResult:
+    """Train one cell.
+
+    Args:
+        cfg: the composed ``conf/train.yaml``.
+
+    Returns:
+        The step reached and the PSNR on held-out images, beside bicubic's on the same.
+
+    Raises:
+        OctoSRError: data are missing, a checkpoint does not fit, a loss is not finite, with the remedy.
+    """
+    if not technique_class(cfg).trainable:
+        raise ConfigError(f"technique '{cfg.technique.name}' has nothing to train; evaluate it: python eval.py.")
+    pl.seed_everything(cfg.seed, workers=True, verbose=False)
+    technique = build_technique(plain(cfg.technique), cfg)
+    datamodule = build_datamodule(cfg, technique)
+    datamodule.prepare_data()
+    datamodule.setup("fit")
+    if datamodule.kind == "stand-in":
+        log.warning("STAND-IN data: what is trained on them is only good for trying the commands")
+    card = run_card(cfg, datamodule)
+    resume = resume_point(cfg, checkpoint_folder(cfg), card)
+    if cfg.weights is not None and resume is None:
+        log.info("starting from %s", technique.load_weights(find_weights(cfg)))
+    prepare_hardware(technique, cfg)
+    with open_logger(cfg, job="train", kind=datamodule.kind) as logger:
+        trainer: pl.Trainer = build(
+            plain(cfg.trainer)
+            | {
+                "logger": logger if logger is not None else False,
+                "callbacks": build_callbacks(cfg, datamodule, card),
+                "plugins": [AtomicCheckpointIO()],
+            }
+        )
+        trainer.fit(technique, datamodule=datamodule, ckpt_path=str(resume) if resume else None, weights_only=True)
+    return _report(cfg, trainer, datamodule)
+
+
+def run_card(cfg: DictConfig, datamodule: ImageDataModule) -> dict[str, Any]:
+    """The plain record that every checkpoint carries, so that evaluation can rebuild what was trained."""
+    return {
+        "technique": plain(cfg.technique),
+        "dataset": cfg.dataset.name,
+        "kind": datamodule.kind,
+        "seed": int(cfg.seed),
+        "scale": int(cfg.scale),
+        "versions": versions(),
+    }
+
+
+def resume_point(cfg: DictConfig, folder: Path, card: dict[str, Any]) -> Path | None:
+    """The checkpoint to go on from, or None to start anew.
+
+    Raises:
+        ConfigError: the checkpoint there was trained with other settings.
+    """
+    path = folder / "last.ckpt"
+    if not path.is_file():
+        return None
+    if choose("resume", cfg.resume, ("auto", "never")) == "never":
+        aside = _move_aside(folder)
+        log.info("starting anew; the checkpoints that were there are now in %s", aside)
+        return None
+    old = read_card(path)
+    different = [
+        f"  {name}: {before!r} there, {now!r} here"
+        for name, before, now in _differences(old, card)
+        if name.split(".")[0] in ("technique", "kind", "seed", "scale")
+    ]
+    if different:
+        raise ConfigError(
+            f"{path} was trained with other settings:\n" + "\n".join(different) + "\n"
+            "Give the same settings to go on, technique.name=OTHER to train beside it, "
+            "or resume=never to start anew (the old checkpoints are moved aside, not removed)."
+        )
+    log.info("resuming from %s", path)
+    return path
+
+
+def build_callbacks(cfg: DictConfig, datamodule: ImageDataModule, card: dict[str, Any]) -> list[pl.Callback]:
+    """The callbacks of ``conf/callbacks`` and those that need to know the run."""
+    nodes = {str(name): node for name, node in cfg.callbacks.items() if OmegaConf.is_dict(node)}
+    if in_sweep() or not cfg.trainer.enable_progress_bar:
+        nodes.pop("progress_bar", None)
+    label = "STAND-IN" if datamodule.kind == "stand-in" else None
+    images = Path(cfg.output_root) / "images" / cfg.technique.name / cfg.dataset.name
+    return [
+        *(build(node) for node in nodes.values()),
+        RunCard(card),
+        TimeLimit(cfg.time_limit.total, cfg.time_limit.allocation, cfg.time_limit.margin),
+        ImageLogger(images, label=label),
+    ]
+
+
+def _differences(old: Any, new: Any, name: str = "") -> list[tuple[str, Any, Any]]:
+    """(dotted name, old value, new value) wherever two plain records differ."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        found: list[tuple[str, Any, Any]] = []
+        for key in dict.fromkeys([*old, *new]):
+            found += _differences(old.get(key), new.get(key), f"{name}.{key}" if name else str(key))
+        return found
+    return [] if old == new else [(name, old, new)]
+
+
+def _move_aside(folder: Path) -> Path:
+    number = 1
+    while (aside := folder / f"previous-{number}").exists():
+        number += 1
+    aside.mkdir()
+    for path in folder.glob("*.ckpt"):
+        path.rename(aside / path.name)
+    return aside
+
+
+def _report(cfg: DictConfig, trainer: pl.Trainer, datamodule: ImageDataModule) -> CellResult:
+    values = {"step": float(trainer.global_step)}
+    for key in ("val/psnr", "val/psnr_bicubic"):
+        if key in trainer.callback_metrics:
+            values[key] = float(trainer.callback_metrics[key])
+    result = CellResult(cfg.technique.name, cfg.dataset.name, datamodule.kind, values, str(checkpoint_folder(cfg)))
+    if not in_sweep() and trainer.is_global_zero:
+        console.print(results_table([result]))
+        console.print(f"next: python eval.py technique={cfg.technique.name} dataset={_choice(cfg)}")
+    return result
+
+
+def _choice(cfg: DictConfig) -> str:
+    """The dataset as it is typed: those that are not among the 14 stand under ``more/``."""
+    from octosr.catalog import DATASETS
+
+    return cfg.dataset.name if cfg.dataset.name in DATASETS else f"more/{cfg.dataset.name}"
