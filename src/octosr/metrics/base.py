@@ -1,0 +1,256 @@
+"""What every image quality metric here promises.
+
+A metric is a :class:`torchmetrics.Metric` whose state is one score per image with the image's index. Scores are
+gathered over processes and de-duplicated by index before they are averaged, because a distributed sampler repeats
+images to make the shares of the processes equal, which would bias a plain mean.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
+
+from octosr.errors import OctoSRError
+
+Definition = dict[str, str | int | float | bool]
+"""Everything that determines a metric's value besides the image, as plain values."""
+
+RANGE_TOLERANCE = 1e-6
+REPEAT_TOLERANCE = 1e-4
+
+
+class UnscorableImageError(OctoSRError, ValueError):
+    """Images that a metric has no value for: wrong shape or range, too small, nothing to measure in them.
+
+    Args:
+        message: what is wrong, with the offending numbers.
+        positions: the positions in the batch of the images concerned.
+    """
+
+    def __init__(self, message: str, positions: Sequence[int]) -> None:
+        super().__init__(message)
+        self.message = message
+        self.positions = tuple(positions)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.message, self.positions)
+
+
+class ImageMetric(Metric):
+    """Base of all metrics: per-image scores, exact means under any number of processes.
+
+    A subclass sets the class attributes and writes :meth:`_score` and :attr:`definition`.
+
+    Networks of a metric are frozen, always in evaluation mode and no part of ``state_dict()`` or ``parameters()``.
+
+    Args:
+        name: column under which the scores are filed; the class's own name of the metric if not given.
+    """
+
+    is_differentiable = False
+    full_state_update = False
+    higher_is_better: bool
+    default_name: ClassVar[str]
+    needs_reference: bool = False
+    """Whether :meth:`score` compares with a reference image."""
+
+    scores: list[Tensor] | Tensor
+    index: list[Tensor] | Tensor
+
+    def __init__(self, name: str | None = None) -> None:
+        super().__init__()
+        self.name = name or self.default_name
+        self.add_state("scores", default=[], dist_reduce_fx="cat")
+        self.add_state("index", default=[], dist_reduce_fx="cat")
+
+    @property
+    @abstractmethod
+    def definition(self) -> Definition:
+        """Everything that determines the value: implementation, version, parameters, protocol, colour, crop."""
+
+    @abstractmethod
+    def _score(self, images: Tensor, reference: Tensor | None) -> Tensor:
+        """Score checked images (B, 3, H, W); returns finite or infinite values (B,)."""
+
+    def prepare(self) -> None:
+        """Load now what :meth:`score` needs, so that a broken file shows before hours of work rather than after.
+
+        Raises:
+            MissingMetricError: the metric cannot be computed here.
+        """
+
+    def score(self, images: Tensor, reference: Tensor | None = None) -> Tensor:
+        """Score each image of a batch by itself; a batch of N gives what N single images give.
+
+        The value does not depend on autocast, TF32 or cuDNN settings around the call: those are put aside.
+
+        Args:
+            images: float32 RGB in [0, 1], (B, 3, H, W).
+            reference: the same shape, for metrics that compare with a reference.
+
+        Returns:
+            float64, (B,), on the device of the images (on the CPU where that device has no float64).
+
+        Raises:
+            UnscorableImageError: the metric has no value for one of the images; the message says why.
+            MissingMetricError: the metric cannot be computed here.
+        """
+        check_images(images, self.name)
+        if self.needs_reference:
+            if reference is None:
+                raise ValueError(f"{self.name} compares with a reference, but none was given.")
+            check_images(reference, f"{self.name} (reference)")
+            if reference.shape != images.shape:
+                raise UnscorableImageError(
+                    f"{self.name}: images are {tuple(images.shape)} but their references are "
+                    f"{tuple(reference.shape)}; both must have the same size.",
+                    range(len(images)),
+                )
+            reference = reference.to(images.device)
+        if images.device.type == "mps":  # no float64 there
+            images, reference = images.cpu(), None if reference is None else reference.cpu()
+        with exact_arithmetic(images.device):
+            scores = self._score(images.float(), None if reference is None else reference.float()).double()
+        unknown = torch.nonzero(scores.isnan()).flatten().tolist()
+        if unknown:
+            raise UnscorableImageError(f"{self.name} is not a number for image {_listed(unknown)}.", unknown)
+        return scores
+
+    def update(self, images: Tensor, index: Tensor, reference: Tensor | None = None) -> None:
+        """Score a batch and keep the scores.
+
+        Args:
+            images: float32 RGB in [0, 1], (B, 3, H, W).
+            index: int64 (B,), names each image within the dataset, the same in every process.
+            reference: see :meth:`score`.
+        """
+        if index.shape != images.shape[:1] or index.dtype != torch.int64:
+            raise ValueError(
+                f"{self.name}: index must be int64 of shape ({images.shape[0]},), "
+                f"but it is {index.dtype} of shape {tuple(index.shape)}."
+            )
+        scores = self.score(images, reference)
+        device = "cpu" if self.device.type == "mps" else self.device
+        _state(self.scores).append(scores.detach().to(device))
+        _state(self.index).append(index.detach().to(device))
+
+    def compute(self) -> Tensor:
+        """The mean over all distinct images of all processes, float64, ().
+
+        Infinite scores (PSNR of identical images) make the mean infinite.
+
+        Raises:
+            ValueError: no image was scored.
+        """
+        return self._distinct()[1].mean()
+
+    def per_image(self) -> tuple[Tensor, Tensor]:
+        """The scores of all distinct images of all processes, by ascending index.
+
+        With several processes this is collective: each of them must call it.
+
+        Returns:
+            index int64 (N,) and scores float64 (N,).
+        """
+        with self.sync_context(dist_sync_fn=self.dist_sync_fn, should_sync=self.sync_on_compute):
+            return self._distinct()
+
+    def sync(self, *args: Any, **kwargs: Any) -> None:
+        """Gather the states of all processes; see :meth:`torchmetrics.Metric.sync`.
+
+        A process that has scored nothing takes part with empty tensors of the right types: torchmetrics would fill in
+        float32, and the processes' buffers would not match.
+        """
+        if isinstance(self.scores, list) and not self.scores:
+            self.scores.append(torch.empty(0, dtype=torch.float64, device=self.device))
+            _state(self.index).append(torch.empty(0, dtype=torch.int64, device=self.device))
+        super().sync(*args, **kwargs)
+
+    def _distinct(self) -> tuple[Tensor, Tensor]:
+        index, scores = _joined(self.index), _joined(self.scores)
+        if index is None or scores is None or not len(index):
+            raise ValueError(f"{self.name} has scored no image yet.")
+        order = torch.argsort(index, stable=True)
+        index, scores = index[order], scores[order]
+        first = torch.ones_like(index, dtype=torch.bool)
+        first[1:] = index[1:] != index[:-1]
+        kept = scores[first]
+        expected = kept[first.cumsum(0) - 1]
+        differs = ~torch.isclose(scores, expected, rtol=REPEAT_TOLERANCE, atol=1e-6)
+        if differs.any():
+            i = int(torch.nonzero(differs)[0])
+            raise ValueError(
+                f"{self.name}: index {int(index[i])} was given to images with different scores "
+                f"({float(expected[i]):.6g} and {float(scores[i]):.6g}). An index must name one image of the dataset."
+            )
+        return index[first], kept
+
+
+@contextmanager
+def exact_arithmetic(device: torch.device) -> Iterator[None]:
+    """No gradients, no autocast, no TF32, deterministic cuDNN: a score must not depend on hardware settings."""
+    matmul = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with (
+            torch.no_grad(),
+            torch.autocast(device.type, enabled=False),
+            torch.backends.cudnn.flags(
+                enabled=torch.backends.cudnn.enabled, benchmark=False, deterministic=True, allow_tf32=False
+            ),
+        ):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(matmul)
+
+
+def check_images(images: Tensor, what: str) -> None:
+    """Refuse anything but a batch of float RGB images in [0, 1].
+
+    Args:
+        images: meant to be float32 or float64, (B, 3, H, W), B >= 1.
+        what: who asks, for the message.
+
+    Raises:
+        UnscorableImageError: quotes the shape, the type or the range found.
+    """
+    if images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape:
+        raise UnscorableImageError(
+            f"{what}: expected RGB images of shape (B, 3, H, W), but the shape is {tuple(images.shape)}.",
+            range(images.shape[0] if images.ndim == 4 else 0),
+        )
+    if images.dtype not in (torch.float32, torch.float64):
+        raise UnscorableImageError(
+            f"{what}: expected float32 images in [0, 1], but they are {images.dtype}.", range(len(images))
+        )
+    low, high = images.detach().flatten(1).aminmax(dim=1)
+    bad = torch.nonzero(~((low >= -RANGE_TOLERANCE) & (high <= 1 + RANGE_TOLERANCE))).flatten().tolist()
+    if bad:
+        i = bad[0]
+        raise UnscorableImageError(
+            f"{what}: expected values in [0, 1], but image {i} of the batch has values from {float(low[i]):.4g} "
+            f"to {float(high[i]):.4g}. Clamp the images, or divide 8-bit values by 255.",
+            bad,
+        )
+
+
+def _listed(positions: Sequence[int]) -> str:
+    return ", ".join(map(str, positions)) + " of the batch"
+
+
+def _state(state: list[Tensor] | Tensor) -> list[Tensor]:
+    assert isinstance(state, list)  # a tensor only between sync and unsync
+    return state
+
+
+def _joined(state: list[Tensor] | Tensor) -> Tensor | None:
+    if isinstance(state, Tensor):
+        return state
+    return dim_zero_cat(state) if state else None
