@@ -2,7 +2,8 @@
 
 It is written without octosr.degradation on purpose: the demo's pairs are then also an independent check of it.
 Model: LR = round8((HR * k_sigma) down 8), an isotropic Gaussian blur followed by MATLAB-style antialiased bicubic
-reduction and 8-bit rounding: DAN's setting 1 (Huang et al., 2020, section 4.1), stretched to x8.
+reduction and 8-bit rounding: setting 1 of DAN (Luo et al., NeurIPS 2020, arXiv:2010.02631) taken on to x8, with the
+range and the kernel of conf/degradation/setting1.yaml.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ import numpy as np
 from scipy import ndimage
 
 SCALE = 8
-SIGMA = (0.8, 4.0)  # pixels of the HR image
-RADIUS = 10  # the kernel is 21 x 21
+SIGMA = (0.2, 8.0)  # pixels of the HR image
+RADIUS = 24  # the kernel is 49 x 49
 
 
 def tile_sigma(name: str) -> float:

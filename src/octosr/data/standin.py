@@ -79,7 +79,7 @@ def build_standins(
 
 
 def _candidates(demo: Path, domain: str, needed: int) -> list[tuple[str, int, int]]:
-    """At least `needed` crops (file in the demo set, left, top) of a domain: the more detailed half of every photograph.
+    """At least `needed` crops (file in the demo set, left, top) of a domain: the more detailed half of each photograph.
 
     Their order is a fixed mixture of all files.
     """
