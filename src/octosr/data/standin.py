@@ -63,11 +63,13 @@ def build_standins(
     """
     datasets = [find(name) for name in names]
     root = Path(root)
-    _refuse_foreign(root, datasets)
+    if count < 1:
+        raise ConfigError(f"count={count}: a stand-in has one image or more.")
     root.mkdir(parents=True, exist_ok=True)
     crops: dict[str, list[tuple[str, int, int]]] = {}
     folders = []
     with FileLock(root / ".standin.lock"):
+        _refuse_foreign(root, datasets)
         for dataset in datasets:
             if dataset.domain not in crops:
                 siblings = sum(other.domain == dataset.domain for other in DATASETS.values())
