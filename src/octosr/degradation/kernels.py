@@ -1,4 +1,4 @@
-"""Gaussian blur kernels as DAN draws them (Luo et al., NeurIPS 2020, arXiv:2010.02631, section 4.1).
+"""Gaussian blur kernels as DAN draws them (Luo et al., NeurIPS 2020, arXiv:2010.02631).
 
 Offsets are whole pixels from the centre, x along columns (to the right) and y along rows (downwards).
 """

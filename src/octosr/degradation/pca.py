@@ -1,6 +1,6 @@
 """Principal components of blur kernels: the short code by which DAN's networks know a kernel.
 
-DAN (Luo et al., NeurIPS 2020, arXiv:2010.02631, section 3.3) takes the code from SRMD and IKC. Signs and,
+DAN (Luo et al., NeurIPS 2020, arXiv:2010.02631) feeds its networks ten or fifteen of them. Signs and,
 for equal eigenvalues, rotations of a basis are arbitrary, so a basis has to travel with the weights
 that were trained with it.
 """

@@ -1,7 +1,7 @@
 """From HR images to LR images: blur, shrink, optional noise, 8 bits.
 
 The classical degradation of blind super-resolution, as in DAN (Luo et al., NeurIPS 2020,
-arXiv:2010.02631, eq. 1; DANv2, arXiv:2105.06878): ``LR = round8(clamp(bicubic(k * HR) + n))``.
+arXiv:2010.02631; DANv2, arXiv:2105.06878): ``LR = round8(clamp(bicubic(k * HR) + n))``.
 """
 
 from __future__ import annotations
@@ -176,7 +176,7 @@ class Degradation:
             Orthonormal columns, float32, (l^2, p).
         """
         sample_ids = -1 - torch.arange(samples, device=device)
-        kernels = torch.cat([self.sample_kernels(scale, ids).float() for ids in sample_ids.split(1024)])
+        kernels = torch.cat([self.sample_kernels(scale, ids).float() for ids in sample_ids.split(256)])
         return fit_pca(kernels, components).float()
 
     def _noise(self, scale: int, sample_ids: Tensor, shape: Sequence[int]) -> Tensor:

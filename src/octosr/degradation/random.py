@@ -61,7 +61,7 @@ class SampleRandom:
         element = torch.arange(1, math.prod(shape) + 1, device=sample_ids.device)
         words = _mix(rows[:, None] + element * _signed(_GOLDEN))
         # 64 bits wrap to the signed range, so the top bits are taken with a logical shift.
-        return (_shift(words, 64 - bits).to(dtype) * 2.0**-bits).reshape(len(sample_ids), *shape)
+        return _shift(words, 64 - bits).to(dtype).mul_(2.0**-bits).reshape(len(sample_ids), *shape)
 
     def normal(
         self,
@@ -95,11 +95,11 @@ def _signed(word: int) -> int:
 
 def _shift(words: Tensor, places: int) -> Tensor:
     """Logical right shift of int64."""
-    return (words >> places) & ((1 << (64 - places)) - 1)
+    return (words >> places).bitwise_and_((1 << (64 - places)) - 1)
 
 
 def _mix(words: Tensor) -> Tensor:
     """SplitMix64's finaliser, a bijection of 64-bit words in which every input bit reaches every output bit."""
-    words = (words ^ _shift(words, 30)) * _signed(_MIX_1)
-    words = (words ^ _shift(words, 27)) * _signed(_MIX_2)
-    return words ^ _shift(words, 31)
+    words = (words ^ _shift(words, 30)).mul_(_signed(_MIX_1))
+    words = words.bitwise_xor_(_shift(words, 27)).mul_(_signed(_MIX_2))
+    return words.bitwise_xor_(_shift(words, 31))

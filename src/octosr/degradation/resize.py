@@ -39,7 +39,8 @@ def resize(
     Args:
         images: floating point, (..., H, W).
         size: height and width of the result in pixels.
-        filter: ``bicubic`` (a = -0.5), ``bilinear``, ``lanczos`` (3 lobes) or ``nearest``.
+        filter: ``bicubic`` (a = -0.5), ``bilinear``, ``lanczos`` (3 lobes) or ``nearest`` (half-way positions go to the
+            later pixel, where Pillow's accumulated rounding errors decide).
         border: see the module.
         antialias: widen the filter when shrinking; ``nearest`` is never widened.
 
