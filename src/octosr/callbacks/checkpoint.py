@@ -1,0 +1,137 @@
+"""The two checkpoints of a cell: ``last.ckpt`` to go on from, ``best.ckpt`` for the best validation."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from pathlib import Path
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
+from pytorch_lightning.trainer.states import TrainerFn
+from torch import Tensor
+
+from octosr.callbacks.stopping import validation_cut_short
+
+log = logging.getLogger(__name__)
+
+
+class LastCheckpoint(Checkpoint):
+    """Keeps the latest state of training in one file, from which a run goes on exactly.
+
+    Written every ``every_n_steps`` optimiser steps, after each validation, at the end of each epoch, and after the
+    last step whatever ended the run (``max_steps``, a time limit, a signal). Not written when an
+    exception ends it: the weights may then be half-updated or not finite, and the last good state is kept.
+
+    Lightning's ``ModelCheckpoint`` cannot replace this: its ``last.ckpt`` misses a validation's results when it was
+    written just before it, and it wants helper attributes on modules with manual optimisation.
+
+    Args:
+        dirpath: folder of the checkpoints.
+        every_n_steps: optimiser steps between two writes.
+        filename: name without ``.ckpt``.
+    """
+
+    def __init__(self, dirpath: str | Path, every_n_steps: int = 500, filename: str = "last") -> None:
+        self.path = Path(dirpath) / f"{filename}.ckpt"
+        self.every_n_steps = every_n_steps
+        self._saved_step = 0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Count from the step that training goes on from."""
+        self._saved_step = trainer.global_step
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
+        """Write when ``every_n_steps`` have passed, and after the last step."""
+        step = trainer.global_step
+        # A division and not a remainder: with manual optimisation one batch can be two or more steps.
+        due = self.every_n_steps > 0 and step // self.every_n_steps > self._saved_step // self.every_n_steps
+        final = trainer.should_stop or 0 < trainer.max_steps <= step
+        if (due or final) and step != self._saved_step:
+            self.save(trainer)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write again, though the step may be saved already: the best score is part of the state."""
+        if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
+            self.save(trainer)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write unless this step is saved."""
+        if trainer.global_step != self._saved_step:
+            self.save(trainer)
+
+    def save(self, trainer: pl.Trainer) -> None:
+        """Write the state now; to be called on all processes, between two steps."""
+        if not trainer.fast_dev_run:  # type: ignore[attr-defined]
+            trainer.save_checkpoint(self.path)
+            self._saved_step = trainer.global_step
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Keeps the state with the best validation metric in one file.
+
+    Args:
+        dirpath: folder of the checkpoints.
+        monitor: the logged metric.
+        mode: ``max`` or ``min``.
+        filename: name without ``.ckpt``.
+    """
+
+    def __init__(
+        self,
+        dirpath: str | Path,
+        monitor: str = "val/psnr",
+        mode: Literal["min", "max"] = "max",
+        filename: str = "best",
+    ) -> None:
+        super().__init__(
+            dirpath=dirpath,
+            filename=filename,
+            monitor=monitor,
+            mode=mode,
+            auto_insert_metric_name=False,
+            enable_version_counter=False,
+            save_on_train_epoch_end=False,
+        )
+
+    @property
+    def path(self) -> Path:
+        """The checkpoint file."""
+        return Path(self.format_checkpoint_name({}))
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """As Lightning's, without its warning that the folder holds files: they are there to be gone on from."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+            super().setup(trainer, pl_module, stage)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Compare, unless the validation saw only a part of the images or its metric is not finite."""
+        score = trainer.callback_metrics.get(str(self.monitor))
+        if validation_cut_short(trainer):
+            return
+        if score is not None and not torch.isfinite(score).all():
+            log.warning(
+                "%s is %s at step %d: not a candidate for %s.",
+                self.monitor,
+                score.item(),
+                trainer.global_step,
+                self.path,
+            )
+            return
+        super().on_validation_end(trainer, pl_module)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best score alone; the file is always ``path``, wherever the outputs have been moved."""
+        return {"score": None if self.best_model_score is None else float(self.best_model_score)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from the best score, if the file that has it is still there."""
+        if state_dict["score"] is None or not self.path.is_file():
+            return
+        score: Tensor = torch.tensor(state_dict["score"], dtype=torch.float32)
+        self.best_model_score = self.kth_value = score
+        self.best_model_path = self.kth_best_model_path = str(self.path)
+        self.best_k_models = {str(self.path): score}
