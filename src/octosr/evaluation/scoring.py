@@ -18,7 +18,7 @@ from torch import Tensor
 from octosr.data.decode import read_image
 from octosr.errors import OctoSRError
 from octosr.evaluation.recipe import file_sha256
-from octosr.metrics.base import ImageMetric
+from octosr.metrics.base import Definition, ImageMetric, UnscorableImageError
 
 
 @dataclass
@@ -89,7 +89,7 @@ def score_saved(
     return Scores(table, failures, computed)
 
 
-def definition_for(metric: ImageMetric, references: Mapping[str, Path]) -> dict[str, str | int | float | bool]:
+def definition_for(metric: ImageMetric, references: Mapping[str, Path]) -> Definition:
     """A metric's definition; for metrics with a reference the reference files are part of it."""
     definition = dict(metric.definition)
     if metric.needs_reference:
@@ -130,12 +130,11 @@ def _score(
     pixels = torch.stack([image.pixels for image in images]).to(metric.device).float() / 255
     target = reference(images).to(metric.device) if metric.needs_reference else None
     try:
-        values = metric.score(pixels, target).double().cpu().tolist()
-    except ValueError as error:
-        if len(images) == 1:
-            return {}, [(images[0].name, str(error))]
-        parts = [_score(metric, [image], reference) for image in images]  # find out which image it is
-        return {k: v for scores, _ in parts for k, v in scores.items()}, [r for _, reasons in parts for r in reasons]
+        values = metric.score(pixels, target).cpu().tolist()
+    except UnscorableImageError as error:
+        bad = set(error.positions)
+        rest, reasons = _score(metric, [i for n, i in enumerate(images) if n not in bad], reference)
+        return rest, reasons + [(images[n].name, error.message) for n in sorted(bad)]
     return {image.name: float(value) for image, value in zip(images, values, strict=True)}, []
 
 

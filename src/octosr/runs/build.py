@@ -47,7 +47,9 @@ def choose(key: str, value: str, options: tuple[str, ...]) -> str:
         ConfigError: another word; the nearest right one is named.
     """
     if value not in options:
-        raise ConfigError(f"{key} must be one of {', '.join(options)}, but got {value!r}.{nearest(str(value), options)}")
+        raise ConfigError(
+            f"{key} must be one of {', '.join(options)}, but got {value!r}.{nearest(str(value), options)}"
+        )
     return value
 
 
@@ -115,7 +117,9 @@ def build_metrics(cfg: DictConfig, kind: str) -> tuple[dict[str, ImageMetric], d
         if not OmegaConf.is_dict(node) or "_target_" not in node:
             continue
         try:
-            metrics[str(name)] = build(node)
+            metric = build(node)
+            metric.prepare()
+            metrics[str(name)] = metric
         except MissingMetricError as error:
             if not skip:
                 raise MissingMetricError(

@@ -57,7 +57,9 @@ def explain(error: Exception) -> str:
     unknown = re.search(r"Could not override '([^']+)'", message)
     if unknown:
         key = unknown.group(1).split("@")[0]
-        return f"There is no setting '{key}'.{nearest_key(key, _root_of(error.__cause__))} (To add a new one: +{key}=...)"
+        return (
+            f"There is no setting '{key}'.{nearest_key(key, _root_of(error.__cause__))} (To add a new one: +{key}=...)"
+        )
     return message if error.__cause__ is None else f"{message}\n{error.__cause__}"
 
 

@@ -80,7 +80,7 @@ def super_resolve(
         "inference_mode": not technique.needs_grad,
         "enable_checkpointing": False,
         "enable_model_summary": False,
-        "enable_progress_bar": bool(cfg.trainer.enable_progress_bar) and not in_sweep(),
+        "enable_progress_bar": cfg.trainer.enable_progress_bar is not False and not in_sweep(),
     }
     trainer: pl.Trainer = build(settings)
     prepare_hardware(technique, cfg)
@@ -104,9 +104,7 @@ def score(
 ) -> Scores:
     """Score the saved images and merge the scores into the cell's table."""
     references = {name: path for name, path in datamodule.references.items() if name in set(datamodule.names)}
-    usable = {
-        name: metric.to(device) for name, metric in metrics.items() if references or not metric.needs_reference
-    }
+    usable = {name: metric.to(device) for name, metric in metrics.items() if references or not metric.needs_reference}
     definitions = {name: definition_for(metric, references) for name, metric in usable.items()}
     store = _store(cfg)
     known = {name: store.known(technique, cfg.dataset.name, name, definitions[name]) for name in usable}
@@ -125,7 +123,15 @@ def score(
         definitions[name] = {"not_available": missing[name].splitlines()[0]}
     directions = {name: metric.higher_is_better for name, metric in usable.items()}
     provenance: dict[str, Any] = {"kind": datamodule.kind, "versions": versions(), "folder": str(folder)}
-    store.write(technique, cfg.dataset.name, scores.table, definitions, provenance, higher_is_better=directions)
+    store.write(
+        technique,
+        cfg.dataset.name,
+        scores.table,
+        definitions,
+        provenance,
+        higher_is_better=directions,
+        names=datamodule.names,
+    )
     return scores
 
 
@@ -134,8 +140,8 @@ def _store(cfg: DictConfig) -> ScoreStore:
 
 
 def _progress_bar(cfg: DictConfig) -> list[pl.Callback]:
-    node = cfg.callbacks.get("progress_bar")
-    return [build(node)] if node is not None and cfg.trainer.enable_progress_bar and not in_sweep() else []
+    node = cfg.callbacks.get("progress")
+    return [build(node)] if node is not None and cfg.trainer.enable_progress_bar is not False and not in_sweep() else []
 
 
 def _notes(datamodule: ImageDataModule, card: Mapping[str, Any]) -> list[str]:

@@ -77,7 +77,9 @@ class SweepCallback(Callback):
             cell = _Cell(name, value if isinstance(value, CellResult) else None)
         else:
             error = job_return._return_value
-            cell = _Cell(name, None, str(error) if isinstance(error, OctoSRError) else f"{type(error).__name__}: {error}")
+            cell = _Cell(
+                name, None, str(error) if isinstance(error, OctoSRError) else f"{type(error).__name__}: {error}"
+            )
         _cells.append(cell)
         console.print(_line(cell))
 
@@ -143,7 +145,8 @@ def _line(cell: _Cell) -> str:
     result = cell.result
     values = "  ".join(f"{key} {figure(value)}" for key, value in result.values.items())
     label = "" if result.kind == "study" else f"  ({kind_label(result.kind)})"
-    return f"[green]done[/]    {escape(result.technique)} on {escape(result.dataset)}{label}  {values}  {escape(result.note)}"
+    head = f"[green]done[/]    {escape(result.technique)} on {escape(result.dataset)}"
+    return f"{head}{label}  {values}  {escape(result.note)}"
 
 
 def _swept_datasets(config: DictConfig) -> list[str]:

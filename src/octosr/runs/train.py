@@ -7,16 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from octosr.callbacks.atomic_io import AtomicCheckpointIO
-from octosr.callbacks.image_logger import ImageLogger
-from octosr.callbacks.run_card import RunCard
-from octosr.callbacks.time_limit import TimeLimit
+from octosr.callbacks.checkpoint import RunCard
 from octosr.data.datamodule import ImageDataModule
 from octosr.errors import ConfigError
-from octosr.runs.build import build, build_datamodule, build_technique, choose, plain, prepare_hardware, technique_class
-from octosr.runs.build import versions
+from octosr.runs.build import (
+    build,
+    build_datamodule,
+    build_technique,
+    choose,
+    plain,
+    prepare_hardware,
+    technique_class,
+    versions,
+)
 from octosr.runs.console import console
 from octosr.runs.loggers import open_logger
 from octosr.runs.sweep import CellResult, in_sweep, results_table
@@ -56,7 +62,7 @@ def train(cfg: DictConfig) -> CellResult:
             plain(cfg.trainer)
             | {
                 "logger": logger if logger is not None else False,
-                "callbacks": build_callbacks(cfg, datamodule, card),
+                "callbacks": build_callbacks(cfg, datamodule.kind, card),
                 "plugins": [AtomicCheckpointIO()],
             }
         )
@@ -105,19 +111,14 @@ def resume_point(cfg: DictConfig, folder: Path, card: dict[str, Any]) -> Path | 
     return path
 
 
-def build_callbacks(cfg: DictConfig, datamodule: ImageDataModule, card: dict[str, Any]) -> list[pl.Callback]:
-    """The callbacks of ``conf/callbacks`` and those that need to know the run."""
-    nodes = {str(name): node for name, node in cfg.callbacks.items() if OmegaConf.is_dict(node)}
-    if in_sweep() or not cfg.trainer.enable_progress_bar:
-        nodes.pop("progress_bar", None)
-    label = "STAND-IN" if datamodule.kind == "stand-in" else None
-    images = Path(cfg.output_root) / "images" / cfg.technique.name / cfg.dataset.name
-    return [
-        *(build(node) for node in nodes.values()),
-        RunCard(card),
-        TimeLimit(cfg.time_limit.total, cfg.time_limit.allocation, cfg.time_limit.margin),
-        ImageLogger(images, label=label),
-    ]
+def build_callbacks(cfg: DictConfig, kind: str, card: dict[str, Any]) -> list[pl.Callback]:
+    """The callbacks of ``conf/callbacks``, and the card; pictures made with stand-in data say so."""
+    nodes = {str(name): plain(node) for name, node in cfg.callbacks.items() if node is not None}
+    if "image_logger" in nodes and kind == "stand-in":
+        nodes["image_logger"]["label"] = "STAND-IN"
+    if in_sweep() or cfg.trainer.enable_progress_bar is False:
+        nodes.pop("progress", None)
+    return [*(build(node) for node in nodes.values()), RunCard(card)]
 
 
 def _differences(old: Any, new: Any, name: str = "") -> list[tuple[str, Any, Any]]:

@@ -74,7 +74,9 @@ def _download(url: str, folder: Path) -> Path:
             raise MissingWeightsError(f"{address} could not be downloaded: {error}") from error
     found = file_sha256(path)
     if digest is not None and not found.startswith(digest):
-        raise WrongWeightsError(f"{path} has sha256 {found}, but {digest} was expected. Remove it to download it again.")
+        raise WrongWeightsError(
+            f"{path} has sha256 {found}, but {digest} was expected. Remove it to download it again."
+        )
     log.info("%s has sha256 %s", path, found)
     return path
 
@@ -85,7 +87,9 @@ def read_card(path: Path) -> dict[str, Any]:
     return dict(card) if isinstance(card, dict) else {}
 
 
-def as_trained(current: dict[str, Any], trained: dict[str, Any], changes: list[str], prefix: str = "") -> dict[str, Any]:
+def as_trained(
+    current: dict[str, Any], trained: dict[str, Any], changes: list[str], prefix: str = ""
+) -> dict[str, Any]:
     """The current settings of a technique with the values it was trained with.
 
     Only plain values of settings that exist are taken over; names starting with an underscore, such

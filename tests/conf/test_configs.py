@@ -1,0 +1,95 @@
+"""Every shipped config composes, builds, and what is misspelt is answered with the right name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import pytorch_lightning as pl
+from hydra.errors import HydraException
+from hydra.utils import get_class
+from omegaconf import DictConfig, OmegaConf
+
+from octosr.catalog import DATASETS
+from octosr.runs.build import build_technique, plain
+from octosr.runs.cli import explain
+from octosr.techniques.base import SingleImageTechnique
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+Composer = Callable[..., DictConfig]
+
+
+def options(group: str) -> list[str]:
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+def test_dataset_group_is_exactly_the_study() -> None:
+    assert options("dataset") == sorted(DATASETS)
+    assert len(DATASETS) == 14
+    assert options("dataset/more") == ["demo", "demo_pairs", "folder"]
+
+
+@pytest.mark.parametrize("dataset", options("dataset"))
+def test_study_dataset_composes(composer: Composer, dataset: str) -> None:
+    assert composer("eval", f"dataset={dataset}").dataset.name == dataset
+
+
+@pytest.mark.parametrize("command", ["train", "eval"])
+@pytest.mark.parametrize(
+    ("group", "option"),
+    [
+        (group, option)
+        for group in ("technique", "hardware", "degradation", "metrics", "callbacks", "logger", "experiment")
+        for option in options(group)
+    ],
+)
+def test_every_option_composes_and_resolves(composer: Composer, command: str, group: str, option: str) -> None:
+    cfg = composer(command, "dataset=isaid", f"{group}={option}")
+    container = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    for target in _targets(container):
+        assert callable(get_class(target)), target
+
+
+@pytest.mark.parametrize("technique", options("technique"))
+@pytest.mark.parametrize("experiment", ["tiny", "demo", "null"])
+def test_every_technique_builds(composer: Composer, technique: str, experiment: str) -> None:
+    cfg = composer("train", f"technique={technique}", f"experiment={experiment}", "dataset=isaid")
+    built = build_technique(plain(cfg.technique), cfg)
+    assert isinstance(built, SingleImageTechnique)
+    assert built.name == technique
+    assert built.scale == 8
+
+
+def test_every_trainer_argument_can_be_set_without_plus(composer: Composer) -> None:
+    cfg = composer("train", "dataset=isaid")
+    arguments = set(inspect.signature(pl.Trainer).parameters) - {"self", "logger", "callbacks", "plugins"}
+    assert arguments <= set(cfg.trainer)
+
+
+@pytest.mark.parametrize(
+    ("override", "hint"),
+    [
+        ("trainer.max_step=5", "trainer.max_steps"),
+        ("max_steps=5", "trainer.max_steps"),
+        ("techniqe=dan", "technique"),
+        ("data.rot=x", "data.root"),
+        ("dataset=isadi", "isaid"),
+        ("technique=dam", "dan"),
+        ("hardware=v100x5", "v100x4"),
+        ("metrics=nique", "niqe"),
+    ],
+)
+def test_misspelt_names_are_answered_with_the_nearest(composer: Composer, override: str, hint: str) -> None:
+    base = [] if override.startswith("dataset=") else ["dataset=isaid"]
+    with pytest.raises(HydraException) as caught:
+        composer("train", *base, override)
+    assert f"'{hint}'" in explain(caught.value) or f"mean {hint}" in explain(caught.value)
+
+
+def _targets(node: object) -> list[str]:
+    if isinstance(node, dict):
+        own = [node["_target_"]] if "_target_" in node else []
+        return own + [t for child in node.values() for t in _targets(child)]
+    return [t for child in node for t in _targets(child)] if isinstance(node, list) else []

@@ -1,0 +1,44 @@
+"""What all tests share: the shim first, the repository's folder, configs composed as the entry points do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+import octosr._torchvision  # noqa: F401
+
+ROOT = Path(__file__).resolve().parents[1]
+os.environ.setdefault("WANDB_MODE", "offline")
+os.environ["WANDB_SILENT"] = "true"
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def composer() -> Callable[..., DictConfig]:
+    """``composer("train", "technique=dan", ...)`` gives the config that ``train.py`` would get."""
+
+    def make(name: str, *overrides: str) -> DictConfig:
+        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+            return compose(name, list(overrides))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def demo_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache folder in which the demo set has been built once for the whole session."""
+    from octosr.data.demo import build_demo
+
+    cache = tmp_path_factory.mktemp("cache")
+    build_demo(cache)
+    return cache
