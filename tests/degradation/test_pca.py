@@ -62,3 +62,8 @@ def test_ten_components_hold_nearly_all_of_setting_1() -> None:
     unseen = setting1.sample_kernels(4, torch.arange(200)).float().flatten(1)
     assert (unseen - unseen @ basis @ basis.T).abs().max() < 5e-3
     assert basis[441 // 2, 0].abs() == pytest.approx(0.992, abs=0.005)  # the value of DAN's published matrix
+
+
+def test_kernels_that_do_not_vary_still_give_an_orthonormal_basis() -> None:
+    basis = Degradation(kind="none", sigma={}, kernel_size={8: 11}).pca_basis(8, 10, samples=50)
+    torch.testing.assert_close(basis.T @ basis, torch.eye(10), atol=1e-6, rtol=0)

@@ -17,7 +17,7 @@ from octosr.degradation.blur import blur
 from octosr.degradation.kernels import anisotropic_kernels, disturb, isotropic_kernels
 from octosr.degradation.pipeline import Degradation
 from octosr.degradation.random import SampleRandom
-from octosr.degradation.resize import downsample
+from octosr.degradation.resize import downsample, resize
 from octosr.errors import ConfigError
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -229,3 +229,15 @@ def test_gpu_equals_cpu(name: str, hr: torch.Tensor) -> None:
     expected = degradation(hr, 8, ids)
     assert torch.equal(lr.cpu(), expected.lr)
     torch.testing.assert_close(kernel.cpu(), expected.kernel, atol=1e-8, rtol=0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_is_computed_on_another_device_than_the_images(name: str) -> None:
+    """The meta device refuses to mix with CPU tensors and to be read, as a GPU path must not do either."""
+    hr, ids = torch.rand(2, 3, 128, 128, device="meta"), torch.arange(2, device="meta")
+    degraded = from_conf(name)(hr, 8, ids)
+    assert degraded.lr.is_meta
+    assert degraded.kernel.is_meta
+    assert resize(degraded.lr, (40, 41), "lanczos", "renormalise").is_meta
+    with pytest.raises(RuntimeError):
+        hr + torch.rand(2, 3, 128, 128)

@@ -51,9 +51,10 @@ def anisotropic_kernels(sigma_x: Tensor, sigma_y: Tensor, theta: Tensor, size: i
 
 
 def disturb(kernels: Tensor, amount: float, uniform: Tensor) -> Tensor:
-    """Multiply every tap by ``1 + amount * u`` and restore the unit sum (KernelGAN's DIV2KRK protocol).
+    """Multiply every tap by ``1 + amount * u`` and restore the unit sum.
 
-    DIV2KRK: Bell-Kligler, Shocher & Irani, NeurIPS 2019, arXiv:1909.06581.
+    DAN's setting 2, after the kernels of DIV2KRK (KernelGAN: Bell-Kligler, Shocher & Irani, NeurIPS 2019,
+    arXiv:1909.06581).
 
     Args:
         kernels: (B, l, l).

@@ -164,7 +164,8 @@ class Degradation:
     ) -> Tensor:
         """Principal components of the kernels this degradation draws at a scale, see :mod:`~octosr.degradation.pca`.
 
-        The ids -1, -2, ... are drawn, which no training or validation sample has.
+        The ids -1, -2, ... are drawn, which no training or validation sample has. Kernels that do not vary
+        (``kind="none"``) have no principal components: the basis is then orthonormal but arbitrary.
 
         Args:
             scale: the scale factor.

@@ -126,7 +126,7 @@ def _gather_axis(images: Tensor, index: Tensor, weight: Tensor, dim: int) -> Ten
         weight = weight[..., None]
     out = images.index_select(dim, index[0]) * weight[0]
     for k in range(1, len(index)):
-        out = torch.addcmul(out, images.index_select(dim, index[k]), weight[k])
+        out.addcmul_(images.index_select(dim, index[k]), weight[k])
     return out
 
 
