@@ -79,7 +79,7 @@ def test_another_count_replaces_an_older_standin(root, demo, tmp_path):
     assert hashes(tmp_path / "catsfaces") == hashes(root / "catsfaces")
 
 
-@pytest.mark.parametrize("place", ["isaid", "isaid/LR", "Satellite/isaid", "Satellite/isaid/LR"])
+@pytest.mark.parametrize("place", ["isaid", "iSAID/LR", "Satellite/isaid", "satellite/ISAID/LR"])
 def test_real_images_are_never_touched(demo, tmp_path, place):
     mine = tmp_path / place / "low_P0033.png"
     mine.parent.mkdir(parents=True)

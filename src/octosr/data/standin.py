@@ -26,13 +26,13 @@ from octosr.catalog import DATASETS, LR_SIDE, Dataset, find
 from octosr.data.decode import read_image_uint8
 from octosr.data.demo import read_index
 from octosr.data.encode import encode_png
+from octosr.data.locate import MARKER
+from octosr.data.standin_guard import JUNK, refuse_foreign
 from octosr.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
-MARKER = "STANDIN.json"
 KIND = "STAND-IN"
-_JUNK = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})  # what file managers leave behind
 
 
 def build_standins(
@@ -69,7 +69,7 @@ def build_standins(
     crops: dict[str, list[tuple[str, int, int]]] = {}
     folders = []
     with FileLock(root / ".standin.lock"):
-        _refuse_foreign(root, datasets)
+        refuse_foreign(root, datasets)
         for dataset in datasets:
             if dataset.domain not in crops:
                 siblings = sum(other.domain == dataset.domain for other in DATASETS.values())
@@ -165,7 +165,7 @@ def numbered_stem(dataset: Dataset, k: int) -> str:
 
 def _place(folder: Path, contents: Mapping[str, bytes]) -> None:
     """Put the files there in one step, marker included; a folder that holds just these files is left as it is."""
-    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} - _JUNK
+    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} - JUNK
     if there == set(contents) and all((folder / name).read_bytes() == data for name, data in contents.items()):
         return
     temporary = folder.with_name(f".{folder.name}-{uuid.uuid4().hex}")
@@ -174,46 +174,8 @@ def _place(folder: Path, contents: Mapping[str, bytes]) -> None:
             (temporary / name).parent.mkdir(parents=True, exist_ok=True)
             (temporary / name).write_bytes(data)
         if folder.exists():
-            shutil.rmtree(folder)  # an older stand-in and nothing else: see _refuse_foreign
+            shutil.rmtree(folder)  # an older stand-in and nothing else: see refuse_foreign
         os.replace(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     log.info("%s: %s laid, %d images", folder, KIND, len(contents) - 1)
-
-
-def _refuse_foreign(root: Path, datasets: Sequence[Dataset]) -> None:
-    foreign = {dataset.name: file for dataset in datasets if (file := foreign_file(root, dataset)) is not None}
-    if not foreign:
-        return
-    lines = "\n".join(f"  {name}: {file}" for name, file in foreign.items())
-    rest = [dataset.name for dataset in datasets if dataset.name not in foreign]
-    others = f" To lay the others: python prepare.py 'dataset=[{','.join(rest)}]' source=standin." if rest else ""
-    raise ConfigError(
-        f"Stand-ins are not laid over files that are not stand-ins; nothing was written:\n{lines}\n"
-        f"Leave these datasets out, or choose another folder with data.root=FOLDER.{others}"
-    )
-
-
-def foreign_file(root: Path, dataset: Dataset) -> Path | None:
-    """The first file at one of the dataset's places that no stand-in put there (or changed since), or None."""
-    for folder in (
-        root / dataset.name,
-        root / dataset.domain / dataset.name,
-        root / dataset.domain.lower() / dataset.name,
-    ):
-        if folder.is_symlink():
-            return folder
-        if not folder.exists():
-            continue
-        marker = folder / MARKER
-        try:
-            ours = json.loads(marker.read_text(encoding="utf-8"))["files"] if marker.is_file() else {}
-        except (ValueError, KeyError, TypeError):
-            return marker  # not written by us
-        for path in sorted(folder.rglob("*")) if folder.is_dir() else [folder]:
-            if path == marker or path.name in _JUNK or path.is_dir():
-                continue
-            entry = ours.get(path.relative_to(folder).as_posix())
-            if entry is None or hashlib.sha256(path.read_bytes()).hexdigest() != entry["sha256"]:
-                return path
-    return None

@@ -31,7 +31,7 @@ class Found:
     standin: bool = False
     files: int = 0
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
-    unreadable: list[tuple[str, str]] = field(default_factory=list)
+    unusable: list[tuple[str, str]] = field(default_factory=list)
 
 
 def prepare(cfg: DictConfig) -> None:
@@ -40,7 +40,7 @@ def prepare(cfg: DictConfig) -> None:
     Raises:
         ConfigError: an unknown dataset or source, or a folder that cannot be written.
         MissingDataError: a dataset is missing (one message for all of them), or the demo photographs are.
-        BadImageError: files cannot be read (the whole list).
+        BadImageError: files cannot be used (the whole list).
     """
     names = dataset_names(cfg.dataset)
     if cfg.source not in SOURCES:
@@ -73,11 +73,11 @@ def check(names: Sequence[str], root: Path) -> None:
             found.append(look(name, root))
             progress.advance(task)
     console.print(_table(found, root))
-    problems = [problem for entry in found for problem in entry.unreadable]
+    problems = [problem for entry in found for problem in entry.unusable]
     missing = [entry.name for entry in found if entry.folder is None]
     if missing:
         for file, reason in problems:
-            console.print(f"unreadable: {file}: {reason}", markup=False)
+            console.print(f"{file}: {reason}", markup=False)
         raise MissingDataError(missing_message(missing, root))
     if problems:
         raise BadImageError(problems)
@@ -89,12 +89,14 @@ def look(name: str, root: Path) -> Found:
         files = locate(name, root)
     except MissingDataError:
         return Found(name)
+    except BadImageError as error:  # two files of one stem
+        return Found(name, root, unusable=error.problems)
     found = Found(name, files.folder, files.standin, len(files.lr))
     for path in files.lr:
         try:
             height, width, _ = read_image_uint8(path).shape
         except UnreadableImage as error:
-            found.unreadable.append((str(path), error.reason))
+            found.unusable.append((str(path), error.reason))
         else:
             found.sizes[width, height] += 1
     return found
@@ -135,8 +137,8 @@ def _progress() -> Progress:
 
 def _table(found: Sequence[Found], root: Path) -> Table:
     table = Table(title=f"Datasets under {root}", title_justify="left")
-    for heading in ("dataset", "domain", "LR images", "width x height", "state"):
-        table.add_column(heading, justify="right" if heading == "LR images" else "left")
+    for heading in ("dataset", "domain", "images", "width x height", "state"):
+        table.add_column(heading, justify="right" if heading == "images" else "left")
     for entry in found:
         table.add_row(
             entry.name, find(entry.name).domain, str(entry.files or "-"), _sizes(entry.sizes) or "-", _state(entry)
@@ -154,8 +156,8 @@ def _state(entry: Found) -> str:
     if entry.folder is None:
         return "[red]missing[/red]"
     notes = ["[yellow]STAND-IN[/yellow]"] if entry.standin else []
-    if entry.unreadable:
-        notes.append(f"[red]{len(entry.unreadable)} unreadable[/red]")
+    if entry.unusable:
+        notes.append(f"[red]{len(entry.unusable)} unusable[/red]")
     expected = find(entry.name)
     if not entry.standin and entry.files != expected.count:
         notes.append(f"[yellow]the study has {expected.count}[/yellow]")
