@@ -178,4 +178,4 @@ def _place(folder: Path, contents: Mapping[str, bytes]) -> None:
         os.replace(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    log.info("%s: %s laid, %d images", folder, KIND, len(contents) - 1)
+    log.debug("%s: %s laid, %d images", folder, KIND, len(contents) - 1)
