@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import collections
 import logging
 import os
 import pickle
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -20,6 +21,7 @@ from octosr.errors import TrainingError, WrongWeightsError
 log = logging.getLogger(__name__)
 
 _PLAIN = (torch.Tensor, str, bytes, bool, int, float, complex, type(None), torch.Size, torch.dtype, torch.device)
+_MAPPINGS = (dict, collections.OrderedDict, collections.Counter)
 _STALE_AFTER = 3600.0  # seconds; a temporary file that old belongs to a process that was killed while writing
 
 
@@ -101,9 +103,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         try:
             content = torch.load(target, map_location=map_location, weights_only=True)
         except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise WrongWeightsError(
-                f"The checkpoint {target} cannot be read ({reason}). It is damaged, or not a file of this program. "
+                f"The checkpoint {target} cannot be read ({_reason(error)}). It is damaged, or not of this program. "
                 "Move it away to start anew, or go on from another one with weights=FILE."
             ) from error
         if not isinstance(content, dict) or "state_dict" not in content:
@@ -117,7 +118,7 @@ def require_plain(value: Any, where: str = "checkpoint") -> None:
     Raises:
         TypeError: it holds something else (a Path, a numpy scalar, a config node ...); the message says where.
     """
-    if isinstance(value, Mapping) and isinstance(value, dict):
+    if type(value) in _MAPPINGS:
         for key, item in value.items():
             require_plain(key, f"a key of {where}")
             require_plain(item, f"{where}[{key!r}]")
@@ -140,3 +141,10 @@ def _remove_stale(path: Path) -> None:
                 log.info("Removed %s, left by a run that was killed while writing.", leftover)
         except FileNotFoundError:  # another process was faster
             continue
+
+
+def _reason(error: Exception) -> str:
+    """One line; torch's own text would advise to read the file with code enabled."""
+    if isinstance(error, pickle.UnpicklingError):
+        return "it holds objects that need code to be run, or is cut off"
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,18 +1,20 @@
-"""The two checkpoints of a cell: ``last.ckpt`` to go on from, ``best.ckpt`` for the best validation."""
+"""The two checkpoints of a cell, to go on from and the best so far, and the card that says what they were made of."""
 
 from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
+from pytorch_lightning.callbacks import Callback, Checkpoint, ModelCheckpoint
 from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
 
+from octosr.callbacks.atomic_io import require_plain
 from octosr.callbacks.stopping import validation_cut_short
 
 log = logging.getLogger(__name__)
@@ -135,3 +137,24 @@ class BestCheckpoint(ModelCheckpoint):
         self.best_model_score = self.kth_value = score
         self.best_model_path = self.kth_best_model_path = str(self.path)
         self.best_k_models = {str(self.path): score}
+
+
+class RunCard(Callback):
+    """Puts a plain description of the run into every checkpoint, under ``checkpoint["octosr"]``.
+
+    Args:
+        card: what the weights were made with: the technique's arguments, dataset, kind of data, versions, seed.
+
+    Raises:
+        TypeError: the card holds something that is not a plain value; the message says where.
+    """
+
+    def __init__(self, card: Mapping[str, Any]) -> None:
+        self.card = dict(card)
+        require_plain(self.card, "card")
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Add the card."""
+        checkpoint["octosr"] = self.card
