@@ -28,11 +28,12 @@ from octosr.techniques.base import Technique
 log = logging.getLogger(__name__)
 
 
-def evaluate(cfg: DictConfig) -> CellResult:
+def evaluate(cfg: DictConfig, show: bool = True) -> CellResult:
     """Run one cell, technique x dataset.
 
     Args:
         cfg: the composed ``conf/eval.yaml``.
+        show: print the cell's table (not in a sweep, which has one for all cells).
 
     Returns:
         The mean of each metric, NaN where it is not available.
@@ -58,7 +59,7 @@ def evaluate(cfg: DictConfig) -> CellResult:
     scores = score(cfg, technique.name, datamodule, metrics, missing, folder, trainer.strategy.root_device)
     result = _result(cfg, technique.name, datamodule, scores, missing, notes)
     _log_results(cfg, result, scores, folder, datamodule)
-    if not in_sweep():
+    if show and not in_sweep():
         console.print(results_table([result]))
         console.print(f"images  {folder}\nscores  {_store(cfg).path(technique.name, cfg.dataset.name)}")
     return result
