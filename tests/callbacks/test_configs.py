@@ -15,6 +15,7 @@ from pytorch_lightning.callbacks import EMAWeightAveraging
 from pytorch_lightning.strategies import DDPStrategy
 
 from octosr.callbacks.checkpoint import BestCheckpoint, LastCheckpoint
+from octosr.callbacks.image_logger import ImageLogger
 from octosr.callbacks.nan_guard import NanGuard
 from octosr.callbacks.stopping import SignalStop
 from octosr.callbacks.time_limit import TimeLimit
@@ -81,10 +82,20 @@ def test_trainer_builds(tmp_path: Path, name: str) -> None:
 def test_callbacks_build(tmp_path: Path, name: str, ema: bool) -> None:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config: Any = compose(
-            overrides=[f"+callbacks={name}", f"+output_root={tmp_path}", "+technique.name=dan", "+dataset.name=isaid"]
+            overrides=[
+                f"+callbacks={name}",
+                f"+output_root={tmp_path}",
+                "+technique.name=dan",
+                "+dataset.name=isaid",
+                "+time_limit={total: 4d, allocation: 04:00:00, margin: 2m}",
+            ]
         )
     built = {key: instantiate(node) for key, node in config.callbacks.items()}
-    kinds = {SignalStop, NanGuard, BestCheckpoint, LastCheckpoint} | ({EMAWeightAveraging} if ema else set())
+    assert (built["time_limit"].total, built["time_limit"].allocation) == (4 * 86400, 4 * 3600)
+    assert built["image_logger"].folder == tmp_path / "images/dan/isaid"
+    kinds = {TimeLimit, ImageLogger, SignalStop, NanGuard, BestCheckpoint, LastCheckpoint} | (
+        {EMAWeightAveraging} if ema else set()
+    )
     assert kinds <= {type(callback) for callback in built.values()}
     assert built["last"].path == tmp_path / "checkpoints/dan/isaid/last.ckpt"
     assert built["best"].path == tmp_path / "checkpoints/dan/isaid/best.ckpt"
