@@ -15,9 +15,9 @@ from pathlib import Path
 import torch
 from dan_upstream import build_upstream
 
+from octosr.techniques.dan.layout import load_official
 from octosr.techniques.dan.network_v1 import build_v1
 from octosr.techniques.dan.network_v2 import build_v2
-from octosr.techniques.dan.official import load_official
 
 CASES = [(v, s, 21, 10) for v in (1, 2) for s in (2, 3, 4)] + [(2, 2, 11, 10), (2, 4, 31, 15)]
 

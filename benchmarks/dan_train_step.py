@@ -19,9 +19,9 @@ import torch.nn.functional as F
 from dan_upstream import build_upstream
 from torch import Tensor, nn
 
+from octosr.techniques.dan.layout import load_official
 from octosr.techniques.dan.network_v1 import build_v1
 from octosr.techniques.dan.network_v2 import build_v2
-from octosr.techniques.dan.official import load_official
 
 ADAM = {"lr": 4e-4, "betas": (0.9, 0.99)}
 

@@ -35,7 +35,8 @@ def load_upstream(clone: Path, version: int) -> ModuleType:
     utils.PCAEncoder = _Encoder  # type: ignore[attr-defined]
     sys.modules["utils"] = utils
     spec = importlib.util.spec_from_file_location(f"public_dan_v{version}", path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -8,6 +8,7 @@ the side input's part is computed here for all blocks at once and only added in 
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -71,17 +72,22 @@ class RestorerV1(Restorer):
         init_as_part(self.code_conv, 9 * inner)
         self.body = nn.ModuleList(ConditionalBlock(features, components) for _ in range(blocks))
 
+    @property
+    def blocks(self) -> list[ConditionalBlock]:
+        """The body, typed."""
+        return cast("list[ConditionalBlock]", list(self.body))
+
     def prepare(self, lr: Tensor) -> tuple[Tensor, ...]:
         """Features of the LR image, and their first convolution in the first block."""
         features = self.head(lr)
-        return features, self.body[0].conv1(features)  # type: ignore[operator, union-attr]
+        return features, self.blocks[0].conv1(features)
 
     def restore(self, prepared: tuple[Tensor, ...], code: Tensor) -> Tensor:
         """Run the body, (B, features, h, w)."""
         x, first = prepared
         height, width = x.shape[-2:]
-        for index, (block, part) in enumerate(zip(self.body, self.code_parts(code, height, width), strict=True)):
-            hidden = first if index == 0 else block.conv1(x)  # type: ignore[operator, union-attr]
+        for index, (block, part) in enumerate(zip(self.blocks, self.code_parts(code, height, width), strict=True)):
+            hidden = first if index == 0 else block.conv1(x)
             x = block(x, add_spread(hidden, part))
         return x
 
@@ -126,17 +132,22 @@ class EstimatorV1(Estimator):
         self.body = nn.ModuleList(ConditionalBlock(features, features) for _ in range(blocks))
         self.tail = nn.Conv2d(features, components, 3, padding=1)
 
+    @property
+    def blocks(self) -> list[ConditionalBlock]:
+        """The body, typed."""
+        return cast("list[ConditionalBlock]", list(self.body))
+
     def prepare(self, lr: Tensor) -> tuple[Tensor, ...]:
         """Features of the LR image, and their first convolution in the first block."""
         features = self.head_lr(lr)
-        return features, self.body[0].conv1(features)  # type: ignore[operator, union-attr]
+        return features, self.blocks[0].conv1(features)
 
     def forward(self, sr: Tensor, prepared: tuple[Tensor, ...], basis: Tensor) -> Prediction:
         """Predict the code (B, p); v1 predicts no kernel."""
         x, first = prepared
         parts = self.sr_conv(self.head_sr(sr)).chunk(len(self.body), dim=1)
-        for index, (block, part) in enumerate(zip(self.body, parts, strict=True)):
-            hidden = first if index == 0 else block.conv1(x)  # type: ignore[operator, union-attr]
+        for index, (block, part) in enumerate(zip(self.blocks, parts, strict=True)):
+            hidden = first if index == 0 else block.conv1(x)
             x = block(x, hidden + part)
         return Prediction(self.tail(x).mean((2, 3)), None)
 

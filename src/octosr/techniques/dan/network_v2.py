@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -73,18 +75,23 @@ class RestorerV2(Restorer):
             nn.ModuleList(DualPathBlock(features, features, 1) for _ in range(blocks)) for _ in range(groups)
         )
 
+    @property
+    def groups(self) -> list[list[DualPathBlock]]:
+        """The body, typed."""
+        return [cast("list[DualPathBlock]", list(group.children())) for group in self.body]
+
     def prepare(self, lr: Tensor) -> tuple[Tensor, ...]:
         """Features of the LR image, and the main path of the first block, which sees nothing else."""
         features = self.head(lr)
-        return features, self.body[0][0].main(features)  # type: ignore[index, operator, union-attr]
+        return features, self.groups[0][0].main(features)
 
     def conditions(self, code: Tensor) -> list[list[Tensor]]:
         """b of every block, (B, features, 1, 1), group by group: the condition's path never sees the image."""
         y = self.head_code(code)
         found = []
-        for group in self.body:
+        for group in self.groups:
             start, factors = y, []
-            for block in group:  # type: ignore[attr-defined]
+            for block in group:
                 b = block.condition_of_code(y)
                 y = y + b
                 factors.append(b[:, :, None, None])
@@ -95,9 +102,9 @@ class RestorerV2(Restorer):
     def restore(self, prepared: tuple[Tensor, ...], code: Tensor) -> Tensor:
         """Run the body, (B, features, h, w)."""
         x, first = prepared
-        for g, (group, factors) in enumerate(zip(self.body, self.conditions(code), strict=True)):
+        for g, (group, factors) in enumerate(zip(self.groups, self.conditions(code), strict=True)):
             start = x
-            for i, (block, b) in enumerate(zip(group, factors, strict=True)):  # type: ignore[call-overload]
+            for i, (block, b) in enumerate(zip(group, factors, strict=True)):
                 x = torch.addcmul(x, first if g == i == 0 else block.main(x), b)
             x = _leave_group(x, start, self.group_doubling)
         return x
@@ -128,20 +135,25 @@ class EstimatorV2(Estimator):
         self.tail = nn.Conv2d(features, 2 * features, 3, padding=1)
         self.kernel = nn.Linear(2 * features, kernel_size**2)
 
+    @property
+    def blocks(self) -> list[DualPathBlock]:
+        """The body, typed."""
+        return cast("list[DualPathBlock]", list(self.body))
+
     def prepare(self, lr: Tensor) -> tuple[Tensor, ...]:
         """Features of the LR image, and the main path of the first block, which sees nothing else."""
         features = self.head_lr(lr)
-        return features, self.body[0].main(features)  # type: ignore[operator, union-attr]
+        return features, self.blocks[0].main(features)
 
     def forward(self, sr: Tensor, prepared: tuple[Tensor, ...], basis: Tensor) -> Prediction:
         """Predict the kernel (B, l*l), never negative, of sum 1, and its code (B, p)."""
         x, first = prepared
         y = self.head_sr(sr)
         start = x
-        for i, block in enumerate(self.body):
-            b = block.condition(y)  # type: ignore[operator, union-attr]
-            x = torch.addcmul(x, first if i == 0 else block.main(x), b)  # type: ignore[operator, union-attr]
-            if i + 1 < len(self.body):  # nobody reads the condition's path after the last block
+        for i, block in enumerate(self.blocks):
+            b = block.condition(y)
+            x = torch.addcmul(x, first if i == 0 else block.main(x), b)
+            if i + 1 < len(self.blocks):  # nobody reads the condition's path after the last block
                 y = y + b
         x = _leave_group(x, start, self.group_doubling)
         kernel = self.kernel(self.tail(x).mean((2, 3))).softmax(1)

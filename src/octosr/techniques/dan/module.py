@@ -1,0 +1,317 @@
+"""DAN as a technique: one network a stage, trained together, used one after the other."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+
+from octosr.degradation.pca import encode
+from octosr.degradation.pipeline import Degradation
+from octosr.errors import ConfigError, WrongWeightsError
+from octosr.techniques.base import SingleImageTechnique
+from octosr.techniques.dan.layers import PIXEL_SHUFFLES
+from octosr.techniques.dan.layout import load_official
+from octosr.techniques.dan.network import DANNetwork
+from octosr.techniques.dan.network_v1 import build_v1
+from octosr.techniques.dan.network_v2 import build_v2
+from octosr.techniques.dan.official import Architecture, is_official, one_file_per_stage, read_architecture
+from octosr.techniques.weights import read_weight_file, strip_prefixes
+
+log = logging.getLogger(__name__)
+
+COMPONENTS = {2: 10, 3: 10, 4: 15, 8: 15}
+"""Length of the kernel code at each scale, as the published weights of v2, setting 2, have it; x3 and x8 are ours."""
+BLOCKS = {1: 40, 2: 10}
+"""Published number of blocks: in the whole Restorer of v1, in each of the five groups of v2."""
+
+
+class StageEstimate(NamedTuple):
+    """What one stage did: its scale, its image (B, 3, s*h, s*w), and the code (B, p) and kernel (B, l, l) it used."""
+
+    scale: int
+    sr: Tensor
+    code: Tensor
+    kernel: Tensor
+
+
+class DAN(SingleImageTechnique):
+    """Deep alternating network for blind super-resolution (Luo et al., NeurIPS 2020; v2: arXiv:2105.06878).
+
+    Args:
+        name: see :class:`~octosr.techniques.base.Technique`.
+        degradation: makes the training pairs; its kernel size at each stage's scale is the Estimator's.
+        version: 1 or 2.
+        stages: different scale factors out of 2, 3, 4, 8, applied one after the other.
+        features: width of the Restorer.
+        blocks: blocks in the Restorer (v1), in each of its groups (v2); None for the published number.
+        groups: groups in the Restorer (v2).
+        estimator_features: width of the Estimator's two streams.
+        estimator_blocks: blocks in the Estimator.
+        iterations: T, how often Restorer and Estimator alternate.
+        pca_components: length of the kernel code for each scale.
+        group_doubling: v2: as the published weights expect; see ``RestorerV2``.
+        bicubic_skip: start from bicubic interpolation (ours); see ``Restorer``.
+        lr_patch: side of the LR crops trained on, in pixels.
+        hr_patch: side of the HR crops asked for; None for what the largest stage needs.
+        learning_rate: of Adam, for the Restorer.
+        estimator_learning_rate: of Adam, for the Estimator; None for the same.
+        betas: of Adam.
+        milestones: steps at which the learning rates are multiplied by ``gamma``.
+        gamma: see ``milestones``.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        degradation: Degradation,
+        version: int = 2,
+        stages: Sequence[int] = (2, 4),
+        features: int = 64,
+        blocks: int | None = None,
+        groups: int = 5,
+        estimator_features: int = 32,
+        estimator_blocks: int = 5,
+        iterations: int = 4,
+        pca_components: Mapping[int, int] = COMPONENTS,
+        group_doubling: bool = True,
+        bicubic_skip: bool = False,
+        lr_patch: int = 64,
+        hr_patch: int | None = None,
+        learning_rate: float = 4e-4,
+        estimator_learning_rate: float | None = None,
+        betas: Sequence[float] = (0.9, 0.99),
+        milestones: Sequence[int] = (200_000, 400_000, 600_000),
+        gamma: float = 0.5,
+    ) -> None:
+        _check_stages(stages)
+        super().__init__(name, stages, degradation, hr_patch or lr_patch * max(int(s) for s in stages))
+        _check_choice("version", version, (1, 2))
+        self.version = version
+        blocks = BLOCKS[version] if blocks is None else blocks
+        sizes = {
+            "features": features,
+            "blocks": blocks,
+            "estimator_features": estimator_features,
+            "estimator_blocks": estimator_blocks,
+            "iterations": iterations,
+        }
+        if version == 2:
+            sizes["groups"] = groups
+        _check_positive(sizes | {"lr_patch": lr_patch, "hr_patch": self.hr_patch, "learning_rate": learning_rate})
+        self._build_arguments: dict[str, Any] = {**sizes, "bicubic_skip": bicubic_skip}
+        if version == 2:
+            self._build_arguments["group_doubling"] = group_doubling
+        self.lr_patch = lr_patch
+        self.learning_rate = float(learning_rate)
+        self.estimator_learning_rate = float(estimator_learning_rate or learning_rate)
+        self.betas = (float(betas[0]), float(betas[1]))
+        self.milestones = sorted(int(step) for step in milestones)
+        self.gamma = float(gamma)
+        components = {int(scale): int(p) for scale, p in pca_components.items()}
+        self.stage_networks = nn.ModuleDict()
+        for scale in self.stages:
+            if scale not in components:
+                raise ConfigError(f"technique.pca_components has no entry for x{scale}: it has {components}.")
+            size = degradation.kernel_size(scale)
+            if not 1 <= components[scale] <= size**2:
+                raise ConfigError(
+                    f"technique.pca_components.{scale} is {components[scale]}, but must be 1 to {size**2}, "
+                    f"the number of taps of the x{scale} kernels."
+                )
+            self.stage_networks[f"x{scale}"] = self._build(scale, size, components[scale])
+
+    def _build(self, scale: int, kernel_size: int, components: int) -> DANNetwork:
+        build = build_v1 if self.version == 1 else build_v2
+        return build(scale, kernel_size=kernel_size, components=components, **self._build_arguments)
+
+    def network(self, scale: int) -> DANNetwork:
+        """The network of the stage of this scale."""
+        network = self.stage_networks[f"x{scale}"]
+        assert isinstance(network, DANNetwork)
+        return network
+
+    def networks(self) -> list[nn.Module]:
+        """One network a stage."""
+        return list(self.stage_networks.values())
+
+    def setup(self, stage: str) -> None:
+        """Fit the kernel PCA of stages that have none yet; weights bring their own.
+
+        Raises:
+            ConfigError: in training, the degradation's kernels are not of the size the weights were made for.
+        """
+        assert self.degradation is not None
+        for scale in self.stages:
+            network = self.network(scale)
+            size = self.degradation.kernel_size(scale)
+            if stage == "fit" and size != network.kernel_size:
+                raise ConfigError(
+                    f"The x{scale} weights are for blur kernels of {network.kernel_size}x{network.kernel_size} taps, "
+                    f"but the degradation makes {size}x{size}: choose the degradation they were trained with, "
+                    f"or set degradation.kernel_size.{scale}={network.kernel_size}."
+                )
+            if not network.pca_fitted and size == network.kernel_size:
+                network.set_pca_basis(self.degradation.pca_basis(scale, network.components))
+                log.info("Fitted the PCA of the x%d blur kernels: %d components.", scale, network.components)
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int = 0) -> Tensor:
+        """Sum of the stages' losses.
+
+        The stages share no parameter and Adam treats every parameter by itself, so this is the same as training
+        each stage alone.
+
+        Args:
+            batch: ``hr`` (B, 3, P, P) in [0, 1] and ``sample_id`` (B,).
+            batch_idx: not used.
+        """
+        losses = [self._stage_loss(scale, batch) for scale in self.stages]
+        total = torch.stack(losses).sum()
+        self.log("train/loss", total.detach(), prog_bar=True)
+        return total
+
+    def _stage_loss(self, scale: int, batch: dict[str, Tensor]) -> Tensor:
+        """L1 of the last SR image, plus L1 of the last kernel (v2) or code (v1), both means."""
+        assert self.degradation is not None
+        hr = _centre_crop(batch["hr"], self.lr_patch * scale, scale)
+        lr, kernel = self.degradation(hr, scale, batch["sample_id"])
+        network = self.network(scale)
+        estimate = network(lr)
+        loss_sr = F.l1_loss(estimate.sr, hr)
+        if estimate.kernel is not None:
+            loss_kernel = F.l1_loss(estimate.kernel, kernel.flatten(1))
+        else:
+            loss_kernel = F.l1_loss(estimate.code, encode(kernel, network.pca_basis))
+        self.log(f"train/loss_sr_x{scale}", loss_sr.detach())
+        self.log(f"train/loss_kernel_x{scale}", loss_kernel.detach())
+        return loss_sr + loss_kernel
+
+    def super_resolve(self, lr: Tensor, codes: Sequence[Tensor] | None = None) -> Tensor:
+        """Super-resolve (B, 3, h, w) to (B, 3, scale*h, scale*w), not clamped.
+
+        Args:
+            lr: float RGB in [0, 1], h and w at least 2.
+            codes: the kernel codes (B, p) to use, one a stage, instead of estimating them. For tiles of a larger
+                image: estimate the codes once on the whole image, since they depend on all of it.
+        """
+        return self.estimate(lr, codes)[-1].sr
+
+    def estimate(self, lr: Tensor, codes: Sequence[Tensor] | None = None) -> list[StageEstimate]:
+        """What every stage makes of a batch (B, 3, h, w): image, and the kernel and code it was restored with.
+
+        Between stages images are clamped to [0, 1], the range the networks are trained on. The kernels of v1, which
+        estimates only codes, are what the PCA makes of the code. Arguments as in :meth:`super_resolve`.
+        """
+        found = []
+        for index, scale in enumerate(self.stages):
+            network = self.network(scale)
+            given = None if codes is None else codes[index]
+            sr, code, kernel = network(lr, given, final_estimate=False)
+            if kernel is None:
+                kernel = code.float() @ network.pca_basis.T
+            sr = sr.to(lr.dtype)
+            found.append(StageEstimate(scale, sr, code, kernel.unflatten(1, (network.kernel_size,) * 2)))
+            lr = sr.clamp(0, 1)
+        return found
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Adam with a learning rate each for Restorers and Estimators, both cut at the milestones."""
+        networks = [self.network(scale) for scale in self.stages]
+        groups = [
+            {"params": _parameters(n.restorer for n in networks), "lr": self.learning_rate},
+            {"params": _parameters(n.estimator for n in networks), "lr": self.estimator_learning_rate},
+        ]
+        # Fused only on the CPU: elsewhere it would rule out gradient clipping under 16-bit mixed precision.
+        fused = True if self.device.type == "cpu" else None
+        optimizer = torch.optim.Adam(groups, betas=self.betas, fused=fused)
+        scheduler = torch.optim.lr_scheduler.MultiStepLR(optimizer, self.milestones, self.gamma)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def load_weights(self, paths: Sequence[Path]) -> str:
+        """Load one of our checkpoints, or published weights: one file a stage, in any order.
+
+        A stage is rebuilt with the kernel size and code length of its published file.
+
+        Raises:
+            WrongWeightsError: a file is damaged, of another network or of a scale that is no stage, or one is missing.
+        """
+        states = {path: strip_prefixes(read_weight_file(path)) for path in paths}
+        official = [path for path, state in states.items() if is_official(state)]
+        if not official:
+            return super().load_weights(paths)
+        if len(official) != len(paths):
+            others = [str(path) for path in paths if path not in official]
+            raise WrongWeightsError(f"Published DAN weights cannot be mixed with other files: {', '.join(others)}.")
+        architectures = {path: read_architecture(states[path], path) for path in official}
+        networks = {}
+        for scale, path in one_file_per_stage(architectures, self.stages).items():
+            self._refuse_another_dan(architectures[path], path)
+            network = self._build(scale, architectures[path].kernel_size, architectures[path].components)
+            load_official(network, states[path], path)
+            networks[scale] = network
+        for scale, network in networks.items():  # only now, so that a wrong second file changes nothing
+            self.stage_networks[f"x{scale}"] = network.to(self.device).train(self.training)
+        return f"published DAN v{self.version} weights {', '.join(str(path) for path in official)}"
+
+    def _refuse_another_dan(self, found: Architecture, path: Path) -> None:
+        """Compare a published file with what this technique is configured to be, but for the kernel code."""
+        arguments = self._build_arguments
+        expected = replace(
+            found,
+            version=self.version,
+            features=arguments["features"],
+            groups=arguments.get("groups", 1),
+            blocks=arguments["blocks"],
+            estimator_features=arguments["estimator_features"],
+            estimator_blocks=arguments["estimator_blocks"],
+        )
+        differences = expected.differences(found)
+        if arguments["bicubic_skip"]:
+            differences.append("bicubic_skip: expected True, found False")
+        if not arguments.get("group_doubling", True):
+            differences.append("group_doubling: expected False, found True")
+        if differences:
+            raise WrongWeightsError(
+                f"{path} holds another DAN than the technique is configured to be: {'; '.join(differences)}. "
+                "Set the keys of these names under technique to what was found."
+            )
+
+
+def _centre_crop(images: Tensor, side: int, multiple: int) -> Tensor:
+    """Central crop with sides of at most ``side``, rounded down to a multiple."""
+    height, width = (min(length, side) // multiple * multiple for length in images.shape[-2:])
+    top, left = (images.shape[-2] - height) // 2, (images.shape[-1] - width) // 2
+    return images[..., top : top + height, left : left + width]
+
+
+def _parameters(modules: Iterable[nn.Module]) -> list[nn.Parameter]:
+    return [parameter for module in modules for parameter in module.parameters()]
+
+
+def _check_choice(key: str, value: Any, choices: Sequence[Any]) -> None:
+    if value not in choices:
+        raise ConfigError(f"technique.{key} must be one of {list(choices)}, but got {value!r}.")
+
+
+def _check_stages(stages: Sequence[int]) -> None:
+    if not stages or len(set(stages)) != len(stages):
+        raise ConfigError(f"technique.stages must be one or more different scales, but got {list(stages)}.")
+    for scale in stages:
+        _check_choice("stages (each)", scale, tuple(PIXEL_SHUFFLES))
+
+
+def _check_positive(values: Mapping[str, float]) -> None:
+    for key, value in values.items():
+        if value <= 0:
+            raise ConfigError(f"technique.{key} must be above 0, but got {value}.")
