@@ -113,7 +113,7 @@ def decode(path: Path | str, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.uin
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[:, :, None], 3, axis=2)
     if pixels.dtype == np.uint8:
-        return np.ascontiguousarray(pixels, dtype=np.uint8)
+        return np.array(pixels, dtype=np.uint8, order="C")  # a copy: Pillow's own is read-only
     return _unit_range(path, pixels, full_scale)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from octosr.catalog import COUNT, DATASETS, KAGGLE_URL
-from octosr.errors import BadImageError, ConfigError, MissingDataError
+from octosr.errors import ConfigError, MissingDataError
 
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
 """Image file extensions, in any letter case."""
@@ -50,8 +50,7 @@ def locate(name: str, root: Path | str, reference_root: Path | str | None = None
 
     Raises:
         MissingDataError: no images there; the message says how to get them.
-        ConfigError: images in more than one of the places.
-        BadImageError: two files of one stem.
+        ConfigError: images in more than one of the places, or two files of one stem.
     """
     folders = [folder for folder in _places(name, Path(root)) if _image_files(_lr_folder(folder))]
     if not folders:
@@ -183,13 +182,17 @@ def _image_files(folder: Path) -> list[Path]:
 def _unique(paths: Iterable[Path]) -> tuple[Path, ...]:
     """The same files, once it is sure that no two differ in the extension alone."""
     by_stem: dict[str, Path] = {}
-    problems: list[tuple[str, str]] = []
+    doubles: list[str] = []
     for path in paths:
         first = by_stem.setdefault(path.stem, path)
         if first is not path:
-            problems.append((str(path), f"has the same name as {first.name}; results are filed under {path.stem!r}"))
-    if problems:
-        raise BadImageError(problems)
+            doubles.append(f"  {first} and {path.name}")
+    if doubles:
+        raise ConfigError(
+            "Results are filed under the name without its extension, so no two images may share it:\n"
+            + "\n".join(doubles)
+            + "\nRename or remove one of each."
+        )
     return tuple(by_stem.values())
 
 
