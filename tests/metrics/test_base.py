@@ -1,12 +1,15 @@
 import copy
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
 
 from octosr.errors import OctoSRError
-from octosr.metrics.base import ImageMetric, UnscorableImageError, exact_arithmetic
+from octosr.metrics.base import ImageMetric
+from octosr.metrics.checks import UnscorableImageError, _precision_settings, exact_arithmetic
 
 
 class Brightness(ImageMetric):
@@ -165,23 +168,46 @@ def test_wrong_index_is_quoted(index):
         Brightness().update(images(2), index)
 
 
-def test_settings_around_a_score_are_put_aside_and_restored():
-    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-    torch.set_float32_matmul_precision("medium")
-    a, b = images(2, 64).flatten(1), images(2, 64, seed=1).flatten(1).T
-    try:
-        with torch.autocast("cpu", torch.bfloat16):
-            with exact_arithmetic(torch.device("cpu")):
-                assert torch.get_float32_matmul_precision() == "highest"
-                assert not torch.is_grad_enabled()
-                assert not torch.backends.cudnn.allow_tf32
-                assert (a @ b).dtype == torch.float32
-            assert (a @ b).dtype == torch.bfloat16
-        assert torch.get_float32_matmul_precision() == "medium"
-        with pytest.raises(RuntimeError, match="inside"), exact_arithmetic(torch.device("cpu")):
-            raise RuntimeError("inside")
-        assert torch.get_float32_matmul_precision() == "medium"
-    finally:
-        torch.set_float32_matmul_precision(before[0])
-    assert torch.backends.cudnn.allow_tf32 == before[1]
+@pytest.fixture
+def matmul_precision():
+    before = torch.get_float32_matmul_precision()
+    yield torch.set_float32_matmul_precision
+    torch.set_float32_matmul_precision(before)
+
+
+def test_settings_around_a_score_are_put_aside_and_restored(matmul_precision):
+    matmul_precision("medium")
+    a, b = images(1, 64).flatten(1), images(1, 64, seed=1).flatten(1).T
+    exact = (a.double() @ b.double()).float()
+
+    def settings():
+        return [getattr(owner, name) for owner, name, _ in _precision_settings()]
+
+    before = settings()
+    with torch.autocast("cpu", torch.bfloat16):
+        with exact_arithmetic(torch.device("cpu")):
+            assert settings() == [value for _, _, value in _precision_settings()]
+            assert not torch.is_grad_enabled()
+            torch.testing.assert_close(a @ b, exact, rtol=1e-6, atol=0)
+        assert (a @ b).dtype == torch.bfloat16
+    with pytest.raises(RuntimeError, match="inside"), exact_arithmetic(torch.device("cpu")):
+        raise RuntimeError("inside")
+    assert settings() == before
+    assert torch.get_float32_matmul_precision() == "medium"
     assert torch.is_grad_enabled()
+
+
+NEW_SWITCHES = """
+import torch
+from octosr.metrics.checks import exact_arithmetic
+if hasattr(torch.backends.cuda.matmul, "fp32_precision"):
+    torch.backends.cuda.matmul.fp32_precision = "tf32"
+    with exact_arithmetic(torch.device("cpu")):
+        assert torch.backends.cuda.matmul.fp32_precision == "ieee"
+    assert torch.backends.cuda.matmul.fp32_precision == "tf32"
+"""
+
+
+def test_torchs_newer_precision_switches_are_no_obstacle():
+    """In a process of its own: once they are used, torch refuses to answer about the older ones."""
+    subprocess.run([sys.executable, "-c", NEW_SWITCHES], check=True, timeout=120)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from octosr.metrics.base import UnscorableImageError
+from octosr.metrics.checks import UnscorableImageError
 from octosr.metrics.fidelity import Psnr, Ssim
 
 

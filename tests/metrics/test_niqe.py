@@ -10,7 +10,7 @@ import torch
 
 from octosr.errors import ConfigError, MissingMetricError
 from octosr.metrics import iqa
-from octosr.metrics.base import UnscorableImageError
+from octosr.metrics.checks import UnscorableImageError
 from octosr.metrics.functional import block_count, niqe
 from octosr.metrics.niqe import Niqe
 from octosr.metrics.parameters import pristine_model

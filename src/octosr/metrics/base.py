@@ -8,8 +8,7 @@ images to make the shares of the processes equal, which would bias a plain mean.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -17,30 +16,12 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
-from octosr.errors import OctoSRError
+from octosr.metrics.checks import UnscorableImageError, check_images, exact_arithmetic
 
 Definition = dict[str, str | int | float | bool]
 """Everything that determines a metric's value besides the image, as plain values."""
 
-RANGE_TOLERANCE = 1e-6
 REPEAT_TOLERANCE = 1e-4
-
-
-class UnscorableImageError(OctoSRError, ValueError):
-    """Images that a metric has no value for: wrong shape or range, too small, nothing to measure in them.
-
-    Args:
-        message: what is wrong, with the offending numbers.
-        positions: the positions in the batch of the images concerned.
-    """
-
-    def __init__(self, message: str, positions: Sequence[int]) -> None:
-        super().__init__(message)
-        self.message = message
-        self.positions = tuple(positions)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.message, self.positions)
 
 
 class ImageMetric(Metric):
@@ -191,54 +172,6 @@ class ImageMetric(Metric):
                 f"({float(expected[i]):.6g} and {float(scores[i]):.6g}). An index must name one image of the dataset."
             )
         return index[first], kept
-
-
-@contextmanager
-def exact_arithmetic(device: torch.device) -> Iterator[None]:
-    """No gradients, no autocast, no TF32, deterministic cuDNN: a score must not depend on hardware settings."""
-    matmul = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        with (
-            torch.no_grad(),
-            torch.autocast(device.type, enabled=False),
-            torch.backends.cudnn.flags(
-                enabled=torch.backends.cudnn.enabled, benchmark=False, deterministic=True, allow_tf32=False
-            ),
-        ):
-            yield
-    finally:
-        torch.set_float32_matmul_precision(matmul)
-
-
-def check_images(images: Tensor, what: str) -> None:
-    """Refuse anything but a batch of float RGB images in [0, 1].
-
-    Args:
-        images: meant to be float32 or float64, (B, 3, H, W), B >= 1.
-        what: who asks, for the message.
-
-    Raises:
-        UnscorableImageError: quotes the shape, the type or the range found.
-    """
-    if images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape:
-        raise UnscorableImageError(
-            f"{what}: expected RGB images of shape (B, 3, H, W), but the shape is {tuple(images.shape)}.",
-            range(images.shape[0] if images.ndim == 4 else 0),
-        )
-    if images.dtype not in (torch.float32, torch.float64):
-        raise UnscorableImageError(
-            f"{what}: expected float32 images in [0, 1], but they are {images.dtype}.", range(len(images))
-        )
-    low, high = images.detach().flatten(1).aminmax(dim=1)
-    bad = torch.nonzero(~((low >= -RANGE_TOLERANCE) & (high <= 1 + RANGE_TOLERANCE))).flatten().tolist()
-    if bad:
-        i = bad[0]
-        raise UnscorableImageError(
-            f"{what}: expected values in [0, 1], but image {i} of the batch has values from {float(low[i]):.4g} "
-            f"to {float(high[i]):.4g}. Clamp the images, or divide 8-bit values by 255.",
-            bad,
-        )
 
 
 def _listed(positions: Sequence[int]) -> str:

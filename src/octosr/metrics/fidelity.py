@@ -6,7 +6,8 @@ import importlib.metadata
 
 from torch import Tensor
 
-from octosr.metrics.base import Definition, ImageMetric, UnscorableImageError
+from octosr.metrics.base import Definition, ImageMetric
+from octosr.metrics.checks import UnscorableImageError
 from octosr.metrics.functional import fidelity
 
 RGB: Definition = {"color_space": "rgb", "data_range": 1.0, "crop_border": 0}

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from octosr.errors import ConfigError
-from octosr.metrics.base import UnscorableImageError, check_images, exact_arithmetic
+from octosr.metrics.checks import UnscorableImageError, check_images, exact_arithmetic
 from octosr.metrics.iqa import import_arch
 from octosr.metrics.parameters import PristineModel, pristine_model
 
