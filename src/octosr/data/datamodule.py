@@ -71,8 +71,6 @@ class ImageDataModule(PreparedImages):
         BadImageError: from :meth:`setup`, the list of all files that cannot be used.
     """
 
-    allow_zero_length_dataloader_with_multiple_devices = True  # with more processes than images some have none
-
     def train_dataloader(self) -> TickLoader:
         """``steps_per_epoch`` ticks."""
         return TickLoader(self.steps_per_epoch)

@@ -56,6 +56,7 @@ class PreparedImages(pl.LightningDataModule):
         scale: int = 8,
     ) -> None:
         super().__init__()
+        self.allow_zero_length_dataloader_with_multiple_devices = True  # with more processes than images some have none
         check_settings(
             dataset=dataset,
             source=source,
