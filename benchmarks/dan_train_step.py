@@ -3,6 +3,7 @@
     python benchmarks/dan_train_step.py --upstream PATH_OF_A_CLONE_OF_greatlog/DAN
 
 A step is forward, L1 losses on the last iteration, backward and Adam, as the public ``optimize_parameters`` does it.
+On a machine that others use too, ``--threads 1 --cpu-time`` counts the processor's seconds instead of the clock's.
 The two take turns, so that a busy machine slows both; the ratio of each pair is taken, and the median of the ratios.
 """
 
@@ -58,14 +59,16 @@ def our_step(network: nn.Module, version: int, lr: Tensor, hr: Tensor, target: T
     return step
 
 
-def timed(step: Callable[[], float]) -> tuple[float, float]:
+def timed(step: Callable[[], float], clock: Callable[[], float]) -> tuple[float, float]:
     """Seconds and loss of one step."""
-    start = time.perf_counter()
+    start = clock()
     loss = step()
-    return time.perf_counter() - start, loss
+    return clock() - start, loss
 
 
-def compare(clone: Path, version: int, scale: int, side: int, batch: int, repeats: int) -> None:
+def compare(
+    clone: Path, version: int, scale: int, side: int, batch: int, repeats: int, clock: Callable[[], float]
+) -> None:
     """Print medians and ratios for one version and scale."""
     torch.manual_seed(0)
     basis = torch.linalg.qr(torch.randn(441, 10))[0]
@@ -74,8 +77,12 @@ def compare(clone: Path, version: int, scale: int, side: int, batch: int, repeat
     theirs = build_upstream(clone, version, scale, basis)
     build = build_v1 if version == 1 else build_v2
     steps = {"public": upstream_step(theirs, version, lr, hr, target)}
-    for name, layout in (("ours", torch.contiguous_format), ("ours, channels_last", torch.channels_last)):
-        network = build(scale)
+    for name, layout, winograd in (
+        ("ours", torch.contiguous_format, True),
+        ("ours, winograd=false", torch.contiguous_format, False),
+        ("  and channels_last", torch.channels_last, False),
+    ):
+        network = build(scale, winograd=winograd)
         load_official(network, theirs.state_dict(), Path("memory"))
         network.to(memory_format=layout)  # type: ignore[call-overload]
         steps[name] = our_step(network, version, lr.to(memory_format=layout), hr.to(memory_format=layout), target)
@@ -83,7 +90,7 @@ def compare(clone: Path, version: int, scale: int, side: int, batch: int, repeat
     first_loss = {}
     for repeat in range(repeats + 1):  # the first round warms up
         for name, step in steps.items():
-            spent, loss = timed(step)
+            spent, loss = timed(step, clock)
             if repeat == 0:
                 first_loss[name] = loss
             else:
@@ -107,12 +114,14 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--cpu-time", action="store_true", help="seconds of processor time instead of wall time")
     args = parser.parse_args()
+    clock = time.process_time if args.cpu_time else time.perf_counter
     torch.set_num_threads(args.threads)
     print(f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}, {args.threads} threads")
     for version in args.versions:
         for scale in args.scales:
-            compare(args.upstream, version, scale, args.side, args.batch, args.repeats)
+            compare(args.upstream, version, scale, args.side, args.batch, args.repeats, clock)
 
 
 if __name__ == "__main__":

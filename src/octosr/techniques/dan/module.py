@@ -59,6 +59,7 @@ class DAN(SingleImageTechnique):
         pca_components: length of the kernel code for each scale.
         group_doubling: v2: as the published weights expect; see ``RestorerV2``.
         bicubic_skip: start from bicubic interpolation (ours); see ``Restorer``.
+        winograd: allow fast convolution on CPUs (ours; the same numbers up to rounding); see ``maps.py``.
         lr_patch: side of the LR crops trained on, in pixels.
         hr_patch: side of the HR crops asked for; None for what the largest stage needs.
         learning_rate: of Adam, for the Restorer.
@@ -87,6 +88,7 @@ class DAN(SingleImageTechnique):
         pca_components: Mapping[int, int] = COMPONENTS,
         group_doubling: bool = True,
         bicubic_skip: bool = False,
+        winograd: bool = True,
         lr_patch: int = 64,
         hr_patch: int | None = None,
         learning_rate: float = 4e-4,
@@ -110,7 +112,7 @@ class DAN(SingleImageTechnique):
         if version == 2:
             sizes["groups"] = groups
         _check_positive(sizes | {"lr_patch": lr_patch, "hr_patch": self.hr_patch, "learning_rate": learning_rate})
-        self._build_arguments: dict[str, Any] = {**sizes, "bicubic_skip": bicubic_skip}
+        self._build_arguments: dict[str, Any] = {**sizes, "bicubic_skip": bicubic_skip, "winograd": winograd}
         if version == 2:
             self._build_arguments["group_doubling"] = group_doubling
         self.lr_patch = lr_patch

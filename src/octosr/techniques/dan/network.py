@@ -6,13 +6,14 @@ NeurIPS 2020 (v1), and "End-to-end Alternating Optimization for Blind Super Reso
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
 from octosr.degradation.resize import resize
 from octosr.techniques.dan.layers import upsampler
+from octosr.techniques.dan.maps import PlainMaps, maps_for
 
 
 class Prediction(NamedTuple):
@@ -30,6 +31,17 @@ class Estimate(NamedTuple):
     kernel: Tensor | None
 
 
+class Prepared(NamedTuple):
+    """What a Restorer computes once from the LR image: how maps are held, the first features, what the first block
+    makes of them alone, the enlarged image added to the output (B, 3, s*h, s*w) or None, and the sides (h, w)."""
+
+    maps: PlainMaps
+    features: Tensor
+    first: Tensor
+    skip: Tensor | None
+    size: tuple[int, int]
+
+
 class Restorer(nn.Module):
     """LR image and kernel code -> SR image. What does not depend on the code is computed once, in ``prepare``.
 
@@ -38,38 +50,44 @@ class Restorer(nn.Module):
         scale: 2, 3, 4 or 8.
         bicubic_skip: add the bicubically enlarged LR image to the output and start with the last layer at zero,
             so that an untrained network is bicubic interpolation (ours; off in the paper).
+        winograd: allow fast convolution on CPUs, see :mod:`~octosr.techniques.dan.maps`.
     """
 
-    def __init__(self, features: int, scale: int, bicubic_skip: bool) -> None:
+    def __init__(self, features: int, scale: int, bicubic_skip: bool, winograd: bool) -> None:
         super().__init__()
         self.scale = scale
         self.bicubic_skip = bicubic_skip
+        self.winograd = winograd
+        self.head = nn.Conv2d(3, features, 3, padding=1)
         self.fusion = nn.Conv2d(features, features, 3, padding=1)
         self.upscale = upsampler(features, scale)
         if bicubic_skip:
-            last = self.upscale[-1]
-            assert isinstance(last, nn.Conv2d)
-            nn.init.zeros_(last.weight)
-            nn.init.zeros_(last.bias)  # type: ignore[arg-type]
+            for parameter in self.upscale[-1].parameters():
+                nn.init.zeros_(parameter)
 
-    def prepare(self, lr: Tensor) -> tuple[Tensor, ...]:
-        """What of the LR image serves every iteration: features first, and whatever else the version reuses."""
+    def first(self, maps: PlainMaps, features: Tensor) -> Tensor:
+        """What the first block makes of the features before it meets the code."""
         raise NotImplementedError
 
-    def restore(self, prepared: tuple[Tensor, ...], code: Tensor) -> Tensor:
-        """Features (B, features, h, w) of the restored image from what ``prepare`` gave and the code (B, p)."""
+    def restore(self, prepared: Prepared, code: Tensor) -> Tensor:
+        """Run the body: maps of the restored image from what ``prepare`` gave and the code (B, p)."""
         raise NotImplementedError
 
-    def skip(self, lr: Tensor) -> Tensor | None:
-        """The bicubic image added to every output, (B, 3, s*h, s*w), or None."""
-        if not self.bicubic_skip:
-            return None
-        return resize(lr, (lr.shape[-2] * self.scale, lr.shape[-1] * self.scale))
+    def prepare(self, lr: Tensor) -> Prepared:
+        """What of the LR image (B, 3, h, w) serves every iteration."""
+        features = self.head(lr)
+        maps = maps_for(lr, features.shape[1], self.winograd)
+        features = maps.enter(features)
+        skip = resize(lr, (lr.shape[-2] * self.scale, lr.shape[-1] * self.scale)) if self.bicubic_skip else None
+        return Prepared(maps, features, self.first(maps, features), skip, (lr.shape[-2], lr.shape[-1]))
 
-    def forward(self, prepared: tuple[Tensor, ...], code: Tensor, skip: Tensor | None) -> Tensor:
+    def forward(self, prepared: Prepared, code: Tensor) -> Tensor:
         """SR image (B, 3, s*h, s*w), not clamped."""
-        sr: Tensor = self.upscale(self.fusion(self.restore(prepared, code)))
-        return sr if skip is None else sr + skip
+        maps = prepared.maps
+        x = maps.conv(self.fusion, self.restore(prepared, code))
+        x = maps.leave(maps.conv(cast(nn.Conv2d, self.upscale[0]), x))
+        sr: Tensor = self.upscale[1:](x)
+        return sr if prepared.skip is None else sr + prepared.skip
 
 
 class Estimator(nn.Module):
@@ -134,16 +152,16 @@ class DANNetwork(nn.Module):
             final_estimate: estimate code and kernel again from the last SR image (training needs it). Otherwise
                 the code and kernel returned are those the SR image was restored with (kernel None if there is none).
         """
-        prepared, skip = self.restorer.prepare(lr), self.restorer.skip(lr)
+        prepared = self.restorer.prepare(lr)
         clues = self.estimator.prepare(lr)
         kernel = None
         if code is None:
             code = self.initial_code.expand(lr.shape[0], -1)
             with torch.no_grad(), _uncached_autocast(lr.device.type):
                 for _ in range(self.iterations - 1):
-                    sr = self.restorer(prepared, code, skip)
+                    sr = self.restorer(prepared, code)
                     code, kernel = self.estimator(sr, clues, self.pca_basis)
-        sr = self.restorer(prepared, code, skip)
+        sr = self.restorer(prepared, code)
         if not final_estimate:
             return Estimate(sr, code, kernel)
         return Estimate(sr, *self.estimator(sr.detach(), clues, self.pca_basis))

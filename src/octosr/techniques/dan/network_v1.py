@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from octosr.techniques.dan.layers import activate
-from octosr.techniques.dan.network import DANNetwork, Estimator, Prediction, Restorer
+from octosr.techniques.dan.maps import PlainMaps
+from octosr.techniques.dan.network import DANNetwork, Estimator, Prediction, Prepared, Restorer
 
 REDUCTION = 16
 """Channel attention squeezes to features / REDUCTION (at least 1)."""
@@ -38,11 +39,11 @@ class ConditionalBlock(nn.Module):
         self.squeeze = nn.Linear(features, squeezed)
         self.excite = nn.Linear(squeezed, features)
 
-    def forward(self, x: Tensor, hidden: Tensor) -> Tensor:
-        """x (B, features, h, w) and its first convolution with the side input's part added (overwritten)."""
-        residual = self.conv2(activate(hidden))
-        attention = self.excite(activate(self.squeeze(residual.mean((2, 3))))).sigmoid()
-        return torch.addcmul(x, residual, attention[:, :, None, None])
+    def forward(self, maps: PlainMaps, x: Tensor, hidden: Tensor) -> Tensor:
+        """Maps x and their first convolution with the side input's part added (overwritten)."""
+        residual = maps.conv(self.conv2, activate(hidden))
+        attention = self.excite(activate(self.squeeze(maps.mean(residual)))).sigmoid()
+        return torch.addcmul(x, residual, maps.per_channel(attention))
 
 
 def init_as_part(conv: nn.Conv2d, fan_in: int) -> None:
@@ -62,12 +63,14 @@ class RestorerV1(Restorer):
         scale: 2, 3, 4 or 8.
         components: length p of the code.
         bicubic_skip: see :class:`Restorer`.
+        winograd: see :class:`Restorer`.
     """
 
-    def __init__(self, features: int, blocks: int, scale: int, components: int, bicubic_skip: bool) -> None:
-        super().__init__(features, scale, bicubic_skip)
+    def __init__(
+        self, features: int, blocks: int, scale: int, components: int, bicubic_skip: bool, winograd: bool
+    ) -> None:
+        super().__init__(features, scale, bicubic_skip, winograd)
         inner = features + components
-        self.head = nn.Conv2d(3, features, 3, padding=1)
         self.code_conv = nn.Conv2d(components, blocks * inner, 3, padding=1, bias=False)
         init_as_part(self.code_conv, 9 * inner)
         self.body = nn.ModuleList(ConditionalBlock(features, components) for _ in range(blocks))
@@ -77,21 +80,19 @@ class RestorerV1(Restorer):
         """The body, typed."""
         return cast("list[ConditionalBlock]", list(self.body))
 
-    def prepare(self, lr: Tensor) -> tuple[Tensor, ...]:
-        """Features of the LR image, and their first convolution in the first block."""
-        features = self.head(lr)
-        return features, self.blocks[0].conv1(features)
+    def first(self, maps: PlainMaps, features: Tensor) -> Tensor:
+        """The features' first convolution in the first block."""
+        return maps.conv(self.blocks[0].conv1, features)
 
-    def restore(self, prepared: tuple[Tensor, ...], code: Tensor) -> Tensor:
-        """Run the body, (B, features, h, w)."""
-        x, first = prepared
-        height, width = x.shape[-2:]
-        for index, (block, part) in enumerate(zip(self.blocks, self.code_parts(code, height, width), strict=True)):
-            hidden = first if index == 0 else block.conv1(x)
-            x = block(x, add_spread(hidden, part))
+    def restore(self, prepared: Prepared, code: Tensor) -> Tensor:
+        """Run the body."""
+        maps, x, first = prepared[:3]
+        for index, (block, part) in enumerate(zip(self.blocks, self.code_parts(prepared, code), strict=True)):
+            hidden = first.clone() if index == 0 else maps.conv(block.conv1, x)
+            x = block(maps, x, maps.add_nine(hidden, part))
         return x
 
-    def code_parts(self, code: Tensor, height: int, width: int) -> tuple[Tensor, ...]:
+    def code_parts(self, prepared: Prepared, code: Tensor) -> tuple[Tensor, ...]:
         """What a code spread over the image adds to the first convolution of every block.
 
         With zero padding the convolution of a constant has nine values: corners, edges, interior. They are the 3x3
@@ -100,17 +101,9 @@ class RestorerV1(Restorer):
         Returns:
             for each block (B, inner, 3, 3), or (B, inner, h, w) for images one pixel high or wide.
         """
-        size = (3, 3) if min(height, width) >= 2 else (height, width)
+        sides = prepared.size
+        size = (3, 3) if min(sides) >= 2 else sides
         return self.code_conv(code[:, :, None, None].expand(-1, -1, *size)).chunk(len(self.body), dim=1)
-
-
-def add_spread(hidden: Tensor, part: Tensor) -> Tensor:
-    """Add nine values (B, C, 3, 3) to the corners, edges and interior of (B, C, h, w)."""
-    height, width = hidden.shape[-2:]
-    if min(height, width) < 2:
-        return hidden + part
-    rows = torch.cat([part[:, :, :1], part[:, :, 1:2].expand(-1, -1, height - 2, -1), part[:, :, 2:]], 2)
-    return hidden + torch.cat([rows[..., :1], rows[..., 1:2].expand(-1, -1, -1, width - 2), rows[..., 2:]], 3)
 
 
 class EstimatorV1(Estimator):
@@ -145,10 +138,11 @@ class EstimatorV1(Estimator):
     def forward(self, sr: Tensor, prepared: tuple[Tensor, ...], basis: Tensor) -> Prediction:
         """Predict the code (B, p); v1 predicts no kernel."""
         x, first = prepared
+        maps = PlainMaps()
         parts = self.sr_conv(self.head_sr(sr)).chunk(len(self.body), dim=1)
         for index, (block, part) in enumerate(zip(self.blocks, parts, strict=True)):
             hidden = first if index == 0 else block.conv1(x)
-            x = block(x, hidden + part)
+            x = block(maps, x, hidden + part)
         return Prediction(self.tail(x).mean((2, 3)), None)
 
 
@@ -162,10 +156,11 @@ def build_v1(
     estimator_blocks: int = 5,
     iterations: int = 4,
     bicubic_skip: bool = False,
+    winograd: bool = True,
 ) -> DANNetwork:
     """DAN v1 of one scale; the defaults are the paper's."""
     return DANNetwork(
-        RestorerV1(features, blocks, scale, components, bicubic_skip),
+        RestorerV1(features, blocks, scale, components, bicubic_skip, winograd),
         EstimatorV1(estimator_features, estimator_blocks, scale, components),
         scale,
         kernel_size,

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from octosr.techniques.dan.layers import activate
-from octosr.techniques.dan.network import DANNetwork, Estimator, Prediction, Restorer
+from octosr.techniques.dan.maps import PlainMaps
+from octosr.techniques.dan.network import DANNetwork, Estimator, Prediction, Prepared, Restorer
 
 
 class DualPathBlock(nn.Module):
@@ -29,9 +30,9 @@ class DualPathBlock(nn.Module):
         self.condition1 = nn.Conv2d(condition, features, condition_kernel, padding=padding)
         self.condition2 = nn.Conv2d(features, features, condition_kernel, padding=padding)
 
-    def main(self, x: Tensor) -> Tensor:
-        """a(x), (B, features, h, w)."""
-        return self.main2(activate(self.main1(x)))
+    def main(self, maps: PlainMaps, x: Tensor) -> Tensor:
+        """a(x), maps like x."""
+        return maps.conv(self.main2, activate(maps.conv(self.main1, x)))
 
     def condition(self, y: Tensor) -> Tensor:
         """b(y), (B, features, h, w)."""
@@ -55,6 +56,7 @@ class RestorerV2(Restorer):
         group_doubling: each group doubles both its paths, as the published weights expect; False for a true
             residual around each group, which is what the paper describes.
         bicubic_skip: see :class:`Restorer`.
+        winograd: see :class:`Restorer`.
     """
 
     def __init__(
@@ -66,10 +68,10 @@ class RestorerV2(Restorer):
         components: int,
         group_doubling: bool,
         bicubic_skip: bool,
+        winograd: bool,
     ) -> None:
-        super().__init__(features, scale, bicubic_skip)
+        super().__init__(features, scale, bicubic_skip, winograd)
         self.group_doubling = group_doubling
-        self.head = nn.Conv2d(3, features, 3, padding=1)
         self.head_code = nn.Linear(components, features)
         self.body = nn.ModuleList(
             nn.ModuleList(DualPathBlock(features, features, 1) for _ in range(blocks)) for _ in range(groups)
@@ -80,13 +82,12 @@ class RestorerV2(Restorer):
         """The body, typed."""
         return [cast("list[DualPathBlock]", list(group.children())) for group in self.body]
 
-    def prepare(self, lr: Tensor) -> tuple[Tensor, ...]:
-        """Features of the LR image, and the main path of the first block, which sees nothing else."""
-        features = self.head(lr)
-        return features, self.groups[0][0].main(features)
+    def first(self, maps: PlainMaps, features: Tensor) -> Tensor:
+        """The main path of the first block, which sees nothing but the features."""
+        return self.groups[0][0].main(maps, features)
 
     def conditions(self, code: Tensor) -> list[list[Tensor]]:
-        """b of every block, (B, features, 1, 1), group by group: the condition's path never sees the image."""
+        """b of every block, (B, features), group by group: the condition's path never sees the image."""
         y = self.head_code(code)
         found = []
         for group in self.groups:
@@ -94,18 +95,18 @@ class RestorerV2(Restorer):
             for block in group:
                 b = block.condition_of_code(y)
                 y = y + b
-                factors.append(b[:, :, None, None])
+                factors.append(b)
             y = _leave_group(y, start, self.group_doubling)
             found.append(factors)
         return found
 
-    def restore(self, prepared: tuple[Tensor, ...], code: Tensor) -> Tensor:
-        """Run the body, (B, features, h, w)."""
-        x, first = prepared
+    def restore(self, prepared: Prepared, code: Tensor) -> Tensor:
+        """Run the body."""
+        maps, x, first = prepared[:3]
         for g, (group, factors) in enumerate(zip(self.groups, self.conditions(code), strict=True)):
             start = x
             for i, (block, b) in enumerate(zip(group, factors, strict=True)):
-                x = torch.addcmul(x, first if g == i == 0 else block.main(x), b)
+                x = torch.addcmul(x, first if g == i == 0 else block.main(maps, x), maps.per_channel(b))
             x = _leave_group(x, start, self.group_doubling)
         return x
 
@@ -143,16 +144,17 @@ class EstimatorV2(Estimator):
     def prepare(self, lr: Tensor) -> tuple[Tensor, ...]:
         """Features of the LR image, and the main path of the first block, which sees nothing else."""
         features = self.head_lr(lr)
-        return features, self.blocks[0].main(features)
+        return features, self.blocks[0].main(PlainMaps(), features)
 
     def forward(self, sr: Tensor, prepared: tuple[Tensor, ...], basis: Tensor) -> Prediction:
         """Predict the kernel (B, l*l), never negative, of sum 1, and its code (B, p)."""
         x, first = prepared
+        maps = PlainMaps()
         y = self.head_sr(sr)
         start = x
         for i, block in enumerate(self.blocks):
             b = block.condition(y)
-            x = torch.addcmul(x, first if i == 0 else block.main(x), b)
+            x = torch.addcmul(x, first if i == 0 else block.main(maps, x), b)
             if i + 1 < len(self.blocks):  # nobody reads the condition's path after the last block
                 y = y + b
         x = _leave_group(x, start, self.group_doubling)
@@ -172,10 +174,11 @@ def build_v2(
     iterations: int = 4,
     group_doubling: bool = True,
     bicubic_skip: bool = False,
+    winograd: bool = True,
 ) -> DANNetwork:
     """DAN v2 of one scale; the defaults are those of the published weights of setting 1."""
     return DANNetwork(
-        RestorerV2(features, groups, blocks, scale, components, group_doubling, bicubic_skip),
+        RestorerV2(features, groups, blocks, scale, components, group_doubling, bicubic_skip, winograd),
         EstimatorV2(estimator_features, estimator_blocks, scale, kernel_size, group_doubling),
         scale,
         kernel_size,
