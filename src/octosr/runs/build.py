@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import platform
+import warnings
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -140,6 +141,21 @@ def prepare_hardware(technique: Technique, cfg: DictConfig) -> None:
         technique.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if hardware.compile:
         technique.compile_networks()
+
+
+def quiet_lightning() -> None:
+    """Leave out what Lightning says to developers; what a run decides is said by its own lines."""
+    for name in ("pytorch_lightning", "lightning", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in (
+        r".*isinstance\(treespec, LeafSpec\)` is deprecated.*",
+        r".*Couldn't infer the batch indices.*",
+        r".*is smaller than the logging interval.*",
+        r".*`weights_only` was not set.*",
+        r".*does not have many workers.*",
+        r".*Checkpoint directory .* exists and is not empty.*",
+    ):
+        warnings.filterwarnings("ignore", message=message)
 
 
 def versions() -> dict[str, str]:

@@ -17,7 +17,7 @@ from octosr.data.datamodule import ImageDataModule
 from octosr.evaluation.recipe import Provenance, Recipe, is_current
 from octosr.evaluation.scoring import Scores, definition_for, score_saved
 from octosr.metrics.base import ImageMetric
-from octosr.runs.build import build, build_datamodule, build_metrics, plain, prepare_hardware, versions
+from octosr.runs.build import build, build_datamodule, build_metrics, plain, prepare_hardware, quiet_lightning, versions
 from octosr.runs.console import console
 from octosr.runs.loggers import open_logger
 from octosr.runs.sweep import CellResult, in_sweep, results_table
@@ -41,6 +41,7 @@ def evaluate(cfg: DictConfig, show: bool = True) -> CellResult:
     Raises:
         OctoSRError: data, weights or a metric are missing, with the remedy.
     """
+    quiet_lightning()
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     datamodule = build_datamodule(cfg)
     datamodule.prepare_data()

@@ -134,7 +134,9 @@ def figure(value: float | None) -> str:
     """A number for a table: four decimals, or the words "not available"."""
     if value is None:
         return ""
-    return "not available" if math.isnan(value) else f"{value:.4f}"
+    if math.isnan(value):
+        return "not available"
+    return f"{value:.0f}" if value.is_integer() and abs(value) >= 1 else f"{value:.4f}"
 
 
 def _line(cell: _Cell) -> str:

@@ -20,6 +20,7 @@ from octosr.runs.build import (
     choose,
     plain,
     prepare_hardware,
+    quiet_lightning,
     technique_class,
     versions,
 )
@@ -45,6 +46,7 @@ def train(cfg: DictConfig) -> CellResult:
     """
     if not technique_class(cfg).trainable:
         raise ConfigError(f"technique '{cfg.technique.name}' has nothing to train; evaluate it: python eval.py.")
+    quiet_lightning()
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     technique = build_technique(plain(cfg.technique), cfg)
     datamodule = build_datamodule(cfg, technique)
