@@ -166,7 +166,9 @@ def _forward(tiles: Tensor, filters: Tensor, bias: Tensor, work: Workspace) -> T
     half = work.get("half", (BLOCK, 6, *shape), tiles)
     matrix = _OUTPUT.to(tiles.dtype)
     torch.mm(matrix, products.view(6, -1), out=half.view(BLOCK, -1))
-    return torch.matmul(matrix, half.view(BLOCK, 6, -1)).view(BLOCK, BLOCK, *shape).add_(bias)
+    result = tiles.new_empty(BLOCK, BLOCK, *shape)  # not a view: callers may overwrite it under autograd
+    torch.matmul(matrix, half.view(BLOCK, 6, -1), out=result.view(BLOCK, BLOCK, -1))
+    return result.add_(bias)
 
 
 def _transform_data(tiles: Tensor, work: Workspace) -> Tensor:

@@ -1,0 +1,97 @@
+"""Winograd convolutions against the direct ones."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from octosr.techniques.dan import winograd
+from octosr.techniques.dan.maps import PlainMaps, TiledMaps, maps_for
+
+
+def inputs(b, c_in, c_out, h, w, dtype=torch.float64):
+    torch.manual_seed(0)
+    shapes = (b, c_in, h, w), (c_out, c_in, 3, 3), (c_out,)
+    return [torch.randn(shape, dtype=dtype, requires_grad=True) for shape in shapes]
+
+
+@pytest.mark.parametrize(("b", "c_in", "c_out", "h", "w"), [(1, 3, 2, 4, 4), (3, 7, 5, 12, 20), (2, 8, 8, 4, 16)])
+def test_equals_direct_convolution_with_all_gradients(b, c_in, c_out, h, w):
+    x, weight, bias = inputs(b, c_in, c_out, h, w)
+    workspace = winograd.Workspace()
+    expected = F.conv2d(x, weight, bias, padding=1)
+    tiles = winograd.convolve(winograd.to_tiles(x), winograd.transform_filter(weight), bias, workspace)
+    found = winograd.from_tiles(tiles)
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+    gradient = torch.randn_like(expected)
+    for one, other in zip(
+        torch.autograd.grad(found, (x, weight, bias), gradient),
+        torch.autograd.grad(expected, (x, weight, bias), gradient),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
+
+
+def test_rounding_error_is_near_that_of_direct_convolution():
+    x, weight, bias = (t.detach() for t in inputs(2, 64, 64, 32, 32, torch.float32))
+    exact = F.conv2d(x.double(), weight.double(), bias.double(), padding=1)
+    direct = F.conv2d(x, weight, bias, padding=1)
+    with torch.no_grad():
+        tiles = winograd.convolve(winograd.to_tiles(x), winograd.transform_filter(weight), bias, winograd.Workspace())
+    error = (winograd.from_tiles(tiles) - exact).square().mean().sqrt()
+    assert error < 4 * (direct - exact).square().mean().sqrt()
+    assert error < 1e-6 * exact.square().mean().sqrt()
+
+
+def test_bands_of_large_images_join_without_seam(monkeypatch):
+    x, weight, bias = (t.detach() for t in inputs(2, 5, 6, 84, 8))
+    monkeypatch.setattr(winograd, "BAND_NUMBERS", 36 * 2 * 2 * 6 * 5)
+    with torch.no_grad():
+        tiles = winograd.convolve(winograd.to_tiles(x), winograd.transform_filter(weight), bias, winograd.Workspace())
+    torch.testing.assert_close(winograd.from_tiles(tiles), F.conv2d(x, weight, bias, padding=1))
+
+
+def test_too_large_a_transform_with_gradients_is_convolved_directly(monkeypatch):
+    layer = nn.Conv2d(6, 6, 3, padding=1).double()
+    x = torch.randn(1, 6, 8, 8, dtype=torch.float64)
+    maps = TiledMaps()
+    expected = maps.conv(layer, maps.enter(x))
+    monkeypatch.setattr("octosr.techniques.dan.maps.MAX_NUMBERS", 1)
+    monkeypatch.setattr(winograd, "convolve", None)
+    torch.testing.assert_close(maps.conv(layer, maps.enter(x)), expected)
+
+
+def test_workspace_grows_and_is_shared_by_calls_of_several_sizes():
+    workspace = winograd.Workspace()
+    for side in (8, 16, 4, 12):
+        x, weight, bias = (t.detach() for t in inputs(1, 4, 4, side, side))
+        with torch.no_grad():
+            tiles = winograd.convolve(winograd.to_tiles(x), winograd.transform_filter(weight), bias, workspace)
+        torch.testing.assert_close(winograd.from_tiles(tiles), F.conv2d(x, weight, bias, padding=1))
+
+
+@pytest.mark.parametrize("grad", [False, True])
+@pytest.mark.parametrize("sides", [(4, 4), (8, 12)])
+def test_nine_values_are_added_alike_to_either_kind_of_maps(sides, grad):
+    x, nine = torch.randn(2, 3, *sides, dtype=torch.float64), torch.randn(2, 3, 3, 3, dtype=torch.float64)
+    expected = x.clone()
+    for i, rows in enumerate((slice(0, 1), slice(1, -1), slice(-1, None))):
+        for j, columns in enumerate((slice(0, 1), slice(1, -1), slice(-1, None))):
+            expected[:, :, rows, columns] += nine[:, :, i : i + 1, j : j + 1]
+    with torch.set_grad_enabled(grad):
+        for maps in (PlainMaps(), TiledMaps()):
+            found = maps.leave(maps.add_nine(maps.enter(x.clone()), nine))
+            torch.testing.assert_close(found, expected)
+
+
+def test_tiles_are_used_only_where_they_fit():
+    lr = torch.rand(1, 3, 8, 8)
+    assert isinstance(maps_for(lr, 64, True), TiledMaps)
+    assert not isinstance(maps_for(lr, 64, False), TiledMaps)
+    assert not isinstance(maps_for(lr, 16, True), TiledMaps)
+    assert not isinstance(maps_for(lr[..., :7], 64, True), TiledMaps)
+    assert not isinstance(maps_for(lr.bfloat16(), 64, True), TiledMaps)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert not isinstance(maps_for(lr, 64, True), TiledMaps)
