@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,12 +16,12 @@ from octosr.degradation.pca import encode
 from octosr.degradation.pipeline import Degradation
 from octosr.errors import ConfigError, WrongWeightsError
 from octosr.techniques.base import SingleImageTechnique
-from octosr.techniques.dan.layers import PIXEL_SHUFFLES
+from octosr.techniques.dan import checks
 from octosr.techniques.dan.layout import load_official
 from octosr.techniques.dan.network import DANNetwork
 from octosr.techniques.dan.network_v1 import build_v1
 from octosr.techniques.dan.network_v2 import build_v2
-from octosr.techniques.dan.official import Architecture, is_official, one_file_per_stage, read_architecture
+from octosr.techniques.dan.official import is_official, one_file_per_stage, read_architecture, refuse_another_dan
 from octosr.techniques.weights import read_weight_file, strip_prefixes
 
 log = logging.getLogger(__name__)
@@ -97,9 +96,9 @@ class DAN(SingleImageTechnique):
         milestones: Sequence[int] = (200_000, 400_000, 600_000),
         gamma: float = 0.5,
     ) -> None:
-        _check_stages(stages)
+        checks.stages(stages)
         super().__init__(name, stages, degradation, hr_patch or lr_patch * max(int(s) for s in stages))
-        _check_choice("version", version, (1, 2))
+        checks.choice("version", version, (1, 2))
         self.version = version
         blocks = BLOCKS[version] if blocks is None else blocks
         sizes = {
@@ -111,27 +110,24 @@ class DAN(SingleImageTechnique):
         }
         if version == 2:
             sizes["groups"] = groups
-        _check_positive(sizes | {"lr_patch": lr_patch, "hr_patch": self.hr_patch, "learning_rate": learning_rate})
+        checks.positive(sizes | {"lr_patch": lr_patch, "hr_patch": self.hr_patch, "learning_rate": learning_rate})
         self._build_arguments: dict[str, Any] = {**sizes, "bicubic_skip": bicubic_skip, "winograd": winograd}
         if version == 2:
             self._build_arguments["group_doubling"] = group_doubling
         self.lr_patch = lr_patch
         self.learning_rate = float(learning_rate)
-        self.estimator_learning_rate = float(estimator_learning_rate or learning_rate)
-        self.betas = (float(betas[0]), float(betas[1]))
+        self.estimator_learning_rate = float(
+            learning_rate if estimator_learning_rate is None else estimator_learning_rate
+        )
+        checks.positive({"estimator_learning_rate": self.estimator_learning_rate, "gamma": gamma})
+        self.betas = checks.betas(betas)
         self.milestones = sorted(int(step) for step in milestones)
         self.gamma = float(gamma)
         components = {int(scale): int(p) for scale, p in pca_components.items()}
         self.stage_networks = nn.ModuleDict()
         for scale in self.stages:
-            if scale not in components:
-                raise ConfigError(f"technique.pca_components has no entry for x{scale}: it has {components}.")
             size = degradation.kernel_size(scale)
-            if not 1 <= components[scale] <= size**2:
-                raise ConfigError(
-                    f"technique.pca_components.{scale} is {components[scale]}, but must be 1 to {size**2}, "
-                    f"the number of taps of the x{scale} kernels."
-                )
+            checks.components(components, scale, size)
             self.stage_networks[f"x{scale}"] = self._build(scale, size, components[scale])
 
     def _build(self, scale: int, kernel_size: int, components: int) -> DANNetwork:
@@ -258,36 +254,13 @@ class DAN(SingleImageTechnique):
         architectures = {path: read_architecture(states[path], path) for path in official}
         networks = {}
         for scale, path in one_file_per_stage(architectures, self.stages).items():
-            self._refuse_another_dan(architectures[path], path)
+            refuse_another_dan(architectures[path], self.version, self._build_arguments, path)
             network = self._build(scale, architectures[path].kernel_size, architectures[path].components)
             load_official(network, states[path], path)
             networks[scale] = network
         for scale, network in networks.items():  # only now, so that a wrong second file changes nothing
             self.stage_networks[f"x{scale}"] = network.to(self.device).train(self.training)
         return f"published DAN v{self.version} weights {', '.join(str(path) for path in official)}"
-
-    def _refuse_another_dan(self, found: Architecture, path: Path) -> None:
-        """Compare a published file with what this technique is configured to be, but for the kernel code."""
-        arguments = self._build_arguments
-        expected = replace(
-            found,
-            version=self.version,
-            features=arguments["features"],
-            groups=arguments.get("groups", 1),
-            blocks=arguments["blocks"],
-            estimator_features=arguments["estimator_features"],
-            estimator_blocks=arguments["estimator_blocks"],
-        )
-        differences = expected.differences(found)
-        if arguments["bicubic_skip"]:
-            differences.append("bicubic_skip: expected True, found False")
-        if not arguments.get("group_doubling", True):
-            differences.append("group_doubling: expected False, found True")
-        if differences:
-            raise WrongWeightsError(
-                f"{path} holds another DAN than the technique is configured to be: {'; '.join(differences)}. "
-                "Set the keys of these names under technique to what was found."
-            )
 
 
 def _centre_crop(images: Tensor, side: int, multiple: int) -> Tensor:
@@ -299,21 +272,3 @@ def _centre_crop(images: Tensor, side: int, multiple: int) -> Tensor:
 
 def _parameters(modules: Iterable[nn.Module]) -> list[nn.Parameter]:
     return [parameter for module in modules for parameter in module.parameters()]
-
-
-def _check_choice(key: str, value: Any, choices: Sequence[Any]) -> None:
-    if value not in choices:
-        raise ConfigError(f"technique.{key} must be one of {list(choices)}, but got {value!r}.")
-
-
-def _check_stages(stages: Sequence[int]) -> None:
-    if not stages or len(set(stages)) != len(stages):
-        raise ConfigError(f"technique.stages must be one or more different scales, but got {list(stages)}.")
-    for scale in stages:
-        _check_choice("stages (each)", scale, tuple(PIXEL_SHUFFLES))
-
-
-def _check_positive(values: Mapping[str, float]) -> None:
-    for key, value in values.items():
-        if value <= 0:
-            raise ConfigError(f"technique.{key} must be above 0, but got {value}.")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -110,3 +110,25 @@ def one_file_per_stage(found: Mapping[Path, Architecture], stages: Sequence[int]
             f"Stages {list(stages)} need one published file each: {', '.join(missing)} is missing. Given: {given}."
         )
     return assigned
+
+
+def refuse_another_dan(found: Architecture, version: int, arguments: Mapping[str, Any], path: Path) -> None:
+    """Compare a published file with the configured version and arguments of ``build_v1`` or ``build_v2``.
+
+    Kernel size and code length are not compared: they follow the file.
+
+    Raises:
+        WrongWeightsError: they differ; every difference is listed.
+    """
+    sizes = {name: arguments[name] for name in ("features", "blocks", "estimator_features", "estimator_blocks")}
+    expected = replace(found, version=version, groups=arguments.get("groups", 1), **sizes)
+    differences = expected.differences(found)
+    if arguments["bicubic_skip"]:
+        differences.append("bicubic_skip: expected True, found False")
+    if not arguments.get("group_doubling", True):
+        differences.append("group_doubling: expected False, found True")
+    if differences:
+        raise WrongWeightsError(
+            f"{path} holds another DAN than the technique is configured to be: {'; '.join(differences)}. "
+            "Set the keys of these names under technique to what was found."
+        )
