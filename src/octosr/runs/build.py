@@ -18,6 +18,7 @@ from octosr import __version__
 from octosr.data.datamodule import ImageDataModule
 from octosr.errors import ConfigError, MissingMetricError, OctoSRError, nearest
 from octosr.metrics.base import ImageMetric
+from octosr.runs.sweep import warn
 from octosr.techniques.base import SingleImageTechnique, Technique
 
 log = logging.getLogger(__name__)
@@ -123,12 +124,9 @@ def build_metrics(cfg: DictConfig, kind: str) -> tuple[dict[str, ImageMetric], d
             metrics[str(name)] = metric
         except MissingMetricError as error:
             if not skip:
-                raise MissingMetricError(
-                    f"{error}\nOr go on without it: metrics.on_missing=skip leaves its column empty; "
-                    "metrics=[niqe] chooses the metrics."
-                ) from error
+                raise
             missing[str(name)] = str(error)
-            log.warning("%s is not available: its column stays empty. %s", name, error)
+            warn(f"{name} is not available: its column stays empty. {error}")
     return metrics, missing
 
 

@@ -20,7 +20,7 @@ from octosr.metrics.base import ImageMetric
 from octosr.runs.build import build, build_datamodule, build_metrics, plain, prepare_hardware, quiet_lightning, versions
 from octosr.runs.console import console
 from octosr.runs.loggers import open_logger
-from octosr.runs.sweep import CellResult, in_sweep, results_table
+from octosr.runs.sweep import CellResult, in_sweep, results_table, warn
 from octosr.runs.weights import load_technique
 from octosr.scores.store import ScoreStore
 from octosr.techniques.base import Technique
@@ -156,7 +156,7 @@ def _notes(datamodule: ImageDataModule, card: Mapping[str, Any]) -> list[str]:
     for file, reason in datamodule.left_out:
         notes.append(f"left out: {file}: {reason}")
     for note in notes:
-        log.warning(note)
+        warn(note)
     return notes
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,22 +52,35 @@ class _Cell:
 
 
 _cells: list[_Cell] = []
+_said: set[str] = set()
+
+log = logging.getLogger(__name__)
+
+
+def warn(message: str) -> None:
+    """A warning that the cells of one sweep would all repeat is said once."""
+    if message not in _said or not in_sweep():
+        _said.add(message)
+        log.warning(message)
 
 
 class SweepCallback(Callback):
     """Hydra's hooks around a sweep; registered in ``conf/shared.yaml``."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Check that the data of every cell are there before the first one starts.
+        """Check that the data of every cell are there before the first one starts, and end the sweep if not.
 
         Raises:
-            MissingDataError: one message for all the datasets that are missing.
+            SystemExit: after one message for all the datasets that are missing (Hydra turns any other
+                exception of a callback into a warning and goes on).
         """
         _cells.clear()
+        _said.clear()
         root = Path(str(OmegaConf.select(config, "data.root")))
         missing = [name for name in _swept_datasets(config) if not _is_there(name, root)]
         if missing:
-            raise MissingDataError(missing_message(missing, root))
+            sys.stderr.write(f"error: {missing_message(missing, root)}\n")
+            raise SystemExit(1)
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
         """Say one line about a finished cell."""
@@ -77,6 +92,8 @@ class SweepCallback(Callback):
             cell = _Cell(name, value if isinstance(value, CellResult) else None)
         else:
             error = job_return._return_value
+            if not isinstance(error, OctoSRError):
+                log.error("a bug, not a setting", exc_info=error)
             cell = _Cell(
                 name, None, str(error) if isinstance(error, OctoSRError) else f"{type(error).__name__}: {error}"
             )
