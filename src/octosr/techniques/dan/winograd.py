@@ -87,8 +87,8 @@ def from_tiles(tiles: Tensor) -> Tensor:
 def transform_filter(weight: Tensor) -> Tensor:
     """G g G^T of all filters, (O, I, 3, 3) to (36, I, O); differentiable."""
     out_channels, in_channels = weight.shape[:2]
-    product = _FILTER.to(weight.dtype) @ weight.reshape(out_channels * in_channels, 9).T
-    return product.view(36, out_channels, in_channels).transpose(1, 2)
+    taps = weight.permute(2, 3, 1, 0).reshape(9, in_channels * out_channels)
+    return (_FILTER.to(weight.dtype) @ taps).view(36, in_channels, out_channels)
 
 
 def convolve(tiles: Tensor, filters: Tensor, bias: Tensor, workspace: Workspace) -> Tensor:
@@ -132,7 +132,7 @@ class _Convolution(torch.autograd.Function):
         products = _transform_output_transposed(gradient, work)
         grad_filters = grad_tiles = grad_bias = None
         if ctx.needs_input_grad[1]:
-            grad_filters = torch.bmm(products.transpose(1, 2), _transform_data(tiles, work)).transpose(1, 2)
+            grad_filters = torch.bmm(_transform_data(tiles, work).transpose(1, 2), products)
         if ctx.needs_input_grad[0]:
             patches = work.get("patches", (36, products.shape[1], filters.shape[1]), gradient)
             torch.bmm(products, filters.transpose(1, 2), out=patches)
