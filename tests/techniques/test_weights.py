@@ -45,7 +45,11 @@ def test_truncated_checkpoint_is_named(tmp_path: Path) -> None:
 
 
 def test_prefixes_of_wrappers_are_removed_wherever_they_stand() -> None:
-    state = {"module._orig_mod.a.weight": torch.zeros(1), "net._orig_mod.b": torch.ones(1), "submodule.c": torch.ones(1)}
+    state = {
+        "module._orig_mod.a.weight": torch.zeros(1),
+        "net._orig_mod.b": torch.ones(1),
+        "submodule.c": torch.ones(1),
+    }
     assert set(strip_prefixes(state)) == {"a.weight", "net.b", "submodule.c"}
 
 
