@@ -1,5 +1,7 @@
 # `make demo` and `make test` each set up what they need, so that either is the only command on a fresh machine.
 PYTHON ?= python3
+# Threads that wait do not take the cores from other programs.
+export OMP_WAIT_POLICY ?= PASSIVE
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
@@ -34,7 +36,11 @@ lint: $(VENV)/.dev    ## style, types, import contract
 	$(BIN)/lint-imports
 
 bench: $(VENV)/.dev   ## what is fast, measured
-	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	$(BIN)/python benchmarks/degradation.py
+	@if [ -n "$(UPSTREAM)" ]; then \
+	  $(BIN)/python benchmarks/dan_parity.py --upstream $(UPSTREAM) && \
+	  $(BIN)/python benchmarks/dan_train_step.py --upstream $(UPSTREAM); \
+	else echo "for DAN against the public implementation: make bench UPSTREAM=<a clone of github.com/greatlog/DAN>"; fi
 
 clean:                ## remove the environment and everything runs wrote
 	rm -rf $(VENV) outputs/*

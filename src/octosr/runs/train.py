@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from octosr.callbacks.atomic_io import AtomicCheckpointIO
 from octosr.callbacks.checkpoint import RunCard
+from octosr.callbacks.stopping import SignalStop, validation_cut_short
 from octosr.data.datamodule import ImageDataModule
 from octosr.errors import ConfigError
 from octosr.runs.build import (
@@ -28,6 +29,7 @@ from octosr.runs.console import console
 from octosr.runs.loggers import open_logger
 from octosr.runs.sweep import CellResult, in_sweep, results_table
 from octosr.runs.weights import checkpoint_folder, find_weights, read_card
+from octosr.techniques.base import Technique
 
 log = logging.getLogger(__name__)
 
@@ -59,17 +61,37 @@ def train(cfg: DictConfig) -> CellResult:
     if cfg.weights is not None and resume is None:
         log.info("starting from %s", technique.load_weights(find_weights(cfg)))
     prepare_hardware(technique, cfg)
+    callbacks = build_callbacks(cfg, datamodule.kind, card)
     with open_logger(cfg, job="train", kind=datamodule.kind) as logger:
         trainer: pl.Trainer = build(
             plain(cfg.trainer)
             | {
+                "max_steps": training_steps(cfg, technique),
                 "logger": logger if logger is not None else False,
-                "callbacks": build_callbacks(cfg, datamodule.kind, card),
+                "callbacks": callbacks,
                 "plugins": [AtomicCheckpointIO()],
             }
         )
         trainer.fit(technique, datamodule=datamodule, ckpt_path=str(resume) if resume else None, weights_only=True)
-    return _report(cfg, trainer, datamodule)
+    result = _report(cfg, trainer, datamodule)
+    for callback in callbacks:
+        if isinstance(callback, SignalStop) and callback.received is not None:
+            raise SystemExit(
+                128 + callback.received
+            )  # what a shell or a queue expects of a process that was told to end
+    return result
+
+
+def training_steps(cfg: DictConfig, technique: Technique) -> int:
+    """How many steps to train for: ``trainer.max_steps``, or the technique's published schedule."""
+    if cfg.trainer.max_steps != -1 or cfg.trainer.max_epochs != -1:
+        return int(cfg.trainer.max_steps)
+    if technique.published_steps > 0:
+        log.info(
+            "training for %d steps, the published schedule; trainer.max_steps=N or time_limit.total=4d for less",
+            technique.published_steps,
+        )
+    return technique.published_steps
 
 
 def run_card(cfg: DictConfig, datamodule: ImageDataModule) -> dict[str, Any]:
@@ -146,7 +168,7 @@ def _move_aside(folder: Path) -> Path:
 def _report(cfg: DictConfig, trainer: pl.Trainer, datamodule: ImageDataModule) -> CellResult:
     values = {"step": float(trainer.global_step)}
     for key in ("val/psnr", "val/psnr_bicubic"):
-        if key in trainer.callback_metrics:
+        if key in trainer.callback_metrics and not validation_cut_short(trainer):
             values[key] = float(trainer.callback_metrics[key])
     result = CellResult(cfg.technique.name, cfg.dataset.name, datamodule.kind, values, str(checkpoint_folder(cfg)))
     if not in_sweep() and trainer.is_global_zero:

@@ -39,6 +39,11 @@ class Technique(pl.LightningModule):
         super().__init__()
         self.name = name
 
+    @property
+    def published_steps(self) -> int:
+        """Optimiser steps of the published training, used when no length is given; -1: none is known."""
+        return -1
+
     def load_weights(self, paths: Sequence[Path]) -> str:
         """Load weights from files: one of our checkpoints here; techniques add official releases.
 
