@@ -1,0 +1,53 @@
+"""Two processes train and evaluate as one does."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from octosr.data.demo import build_demo
+from octosr.data.standin import build_standins
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(*arguments: str) -> None:
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.mark.slow
+def test_two_processes_equal_one(tmp_path: Path, demo_cache: Path) -> None:
+    data = tmp_path / "data"
+    build_standins(data, ["isaid"], build_demo(demo_cache), count=3)
+    for name, processes, batch in (("one", "cpu", 4), ("two", "ddp_cpu", 2)):
+        out = tmp_path / name
+        shared = ("technique=dan", "dataset=isaid", "experiment=tiny", f"hardware={processes}", "logger=none")
+        paths = (f"data.root={data}", f"output_root={out}")
+        run("train.py", *shared, *paths, f"data.batch_size={batch}", "trainer.max_steps=4")
+        run("eval.py", *shared, *paths, "metrics=niqe")
+    one, two = (
+        torch.load(tmp_path / name / "checkpoints/dan/isaid/last.ckpt", weights_only=True) for name in ("one", "two")
+    )
+    assert one["global_step"] == two["global_step"] == 4
+    for key, value in one["state_dict"].items():
+        assert torch.allclose(two["state_dict"][key], value, atol=1e-5), key
+    scores = [pd.read_csv(tmp_path / name / "scores/dan/isaid.csv") for name in ("one", "two")]
+    assert scores[0]["image"].tolist() == scores[1]["image"].tolist()
+    assert len(scores[0]) == 3
+    assert scores[1]["niqe"].to_numpy() == pytest.approx(scores[0]["niqe"].to_numpy(), rel=0.02)
