@@ -1,7 +1,5 @@
 # `make demo` and `make test` each set up what they need, so that either is the only command on a fresh machine.
 PYTHON ?= python3
-# Threads that wait do not take the cores from other programs.
-export OMP_WAIT_POLICY ?= PASSIVE
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt

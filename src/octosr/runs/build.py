@@ -136,7 +136,7 @@ def prepare_hardware(technique: Technique, cfg: DictConfig) -> None:
     if hardware.matmul_precision is not None:
         torch.set_float32_matmul_precision(hardware.matmul_precision)
     if hardware.channels_last:
-        technique.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        technique.to(memory_format=torch.channels_last)
     if hardware.compile:
         technique.compile_networks()
 

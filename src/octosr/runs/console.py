@@ -10,7 +10,7 @@ from rich.console import Console
 console = Console(highlight=False, soft_wrap=True)
 
 
-class LevelHandler(logging.StreamHandler):  # type: ignore[type-arg]
+class LevelHandler(logging.StreamHandler):
     """Log lines on stderr: plain for information, with the level's name in front for anything worse."""
 
     def __init__(self) -> None:

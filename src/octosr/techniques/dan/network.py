@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from octosr.degradation.resize import resize
+from octosr.techniques.dan import parallel
 from octosr.techniques.dan.layers import upsampler
-from octosr.techniques.dan.maps import PlainMaps, maps_for
+from octosr.techniques.dan.maps import PlainMaps, TiledMaps, maps_for
 
 
 class Prediction(NamedTuple):
@@ -73,10 +74,14 @@ class Restorer(nn.Module):
         """Run the body: maps of the restored image from what ``prepare`` gave and the code (B, p)."""
         raise NotImplementedError
 
+    def maps(self, lr: Tensor) -> PlainMaps:
+        """How to hold the feature maps of images like these."""
+        return maps_for(lr, self.head.out_channels, self.winograd)
+
     def prepare(self, lr: Tensor) -> Prepared:
         """What of the LR image (B, 3, h, w) serves every iteration."""
         features = self.head(lr)
-        maps = maps_for(lr, features.shape[1], self.winograd)
+        maps = self.maps(lr)
         features = maps.enter(features)
         skip = resize(lr, (lr.shape[-2] * self.scale, lr.shape[-1] * self.scale)) if self.bicubic_skip else None
         return Prepared(maps, features, self.first(maps, features), skip, (lr.shape[-2], lr.shape[-1]))
@@ -152,6 +157,16 @@ class DANNetwork(nn.Module):
             final_estimate: estimate code and kernel again from the last SR image (training needs it). Otherwise
                 the code and kernel returned are those the SR image was restored with (kernel None if there is none).
         """
+        if parallel.worthwhile(lr) and isinstance(self.restorer.maps(lr), TiledMaps):
+
+            def part(lr: Tensor | None, code: Tensor | None) -> tuple[Tensor | None, ...]:
+                return tuple(self._alternate(cast(Tensor, lr), code, final_estimate))
+
+            sr, code, kernel = parallel.run(part, (lr, code), list(self.parameters()))
+            return Estimate(cast(Tensor, sr), cast(Tensor, code), kernel)
+        return self._alternate(lr, code, final_estimate)
+
+    def _alternate(self, lr: Tensor, code: Tensor | None, final_estimate: bool) -> Estimate:
         prepared = self.restorer.prepare(lr)
         clues = self.estimator.prepare(lr)
         kernel = None
