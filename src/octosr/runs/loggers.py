@@ -19,6 +19,7 @@ from pytorch_lightning.loggers import CSVLogger, Logger
 
 from octosr.catalog import DATASETS
 from octosr.errors import ConfigError, nearest
+from octosr.runs.sweep import in_sweep
 
 log = logging.getLogger(__name__)
 
@@ -155,6 +156,6 @@ def _wandb(cfg: DictConfig, job: str, kind: str) -> Logger:
         settings=wandb.Settings(silent=True, console="off", disable_git=True),
     )
     logger._wandb_init.pop("anonymous", None)  # Lightning always passes it, and wandb warns about it
-    if mode == "offline":
+    if mode == "offline" and not in_sweep():
         log.info("W&B is offline: upload later with `wandb sync %s`, or choose logger=csv", root / "offline-run-*")
     return logger

@@ -223,6 +223,11 @@ class DAN(SingleImageTechnique):
             lr = sr.clamp(0, 1)
         return found
 
+    @property
+    def published_steps(self) -> int:
+        """400,000 steps for v1, 800,000 for v2."""
+        return 400_000 if self.version == 1 else 800_000
+
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Adam with a learning rate each for Restorers and Estimators, both cut at the milestones."""
         networks = [self.network(scale) for scale in self.stages]
