@@ -300,7 +300,7 @@ def test_differences_from_the_study_are_warned_of_once(root: Path, caplog: pytes
 
 def test_missing(tmp_path: Path) -> None:
     for stage in ("fit", "predict"):
-        with pytest.raises(MissingDataError, match=r"python prepare\.py dataset=all source=standin"):
+        with pytest.raises(MissingDataError, match=r"python prepare\.py dataset=isaid source=standin"):
             module(tmp_path / "none", stage)
     with pytest.raises(ConfigError, match=r"dataset\.path"):
         module(None, "predict", "folder")

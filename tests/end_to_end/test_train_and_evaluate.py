@@ -138,7 +138,7 @@ def test_what_is_missing_is_said_with_the_remedy(study: Path, tmp_path: Path, co
     with pytest.raises(ConfigError, match="on_missing must be one of auto, error, skip, but got 'skp'"):
         evaluate(composer("eval", "metrics.on_missing=skp", *here))
     with pytest.raises(ConfigError, match="scale is 4"):
-        evaluate(composer("eval", "scale=4", "technique=dan", "weights=null", *here, "technique.stages=[2,4]"))
+        train(composer("train", "scale=4", "technique=dan", *here))
 
 
 def test_a_missing_metric_is_an_error_on_demand_and_an_empty_column_otherwise(

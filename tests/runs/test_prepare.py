@@ -76,7 +76,7 @@ def test_check_tells_sizes_and_unusable_files(tmp_path, capsys, monkeypatch):
     assert "1 unusable" in capsys.readouterr().out
     (folder / "low_boat3.png").unlink()
     (folder / "low_boat2.jpg").write_bytes(b"the same stem again")
-    with pytest.raises(BadImageError, match="same name"):
+    with pytest.raises(BadImageError, match=r"low_boat2\.jpg and low_boat2\.png"):
         prepare(config(tmp_path, tmp_path, "ships"))
 
 

@@ -112,12 +112,14 @@ def missing_message(names: Sequence[str], root: Path | str) -> str:
     places = f"{root}/<dataset>/ and {root}/<Domain>/<dataset>/ (images there, or in LR/ below it)"
     state = "" if root.is_dir() else f" The folder {root} itself is not there."
     here = shlex.quote(f"data.root={root}")
+    every = len(names) == len(DATASETS)
+    which = "all" if every else names[0] if len(names) == 1 else f"[{','.join(names)}]"
     return "\n".join(
         [
             f"{len(names)} dataset{'s' if len(names) != 1 else ''} not found: {', '.join(names)}.",
             f"Looked in {places} for {_extensions()}.{state}",
             "To try every command now, with small stand-ins cut from free photographs (not the study's images):",
-            f"  python prepare.py dataset=all source=standin {here}",
+            f"  python prepare.py {shlex.quote(f'dataset={which}')} source=standin {here}",
             f"For the study itself, get its images ({len(DATASETS)} x {COUNT}), unpack them, and say where they are:",
             f"  {KAGGLE_URL}",
             "  data.root=FOLDER",

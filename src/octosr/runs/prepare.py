@@ -89,8 +89,8 @@ def look(name: str, root: Path) -> Found:
         files = locate(name, root)
     except MissingDataError:
         return Found(name)
-    except BadImageError as error:  # two files of one stem
-        return Found(name, root, unusable=error.problems)
+    except ConfigError as error:  # two files of one name, or images in two places
+        return Found(name, root, unusable=[(str(root), str(error))])
     found = Found(name, files.folder, files.standin, len(files.lr))
     for path in files.lr:
         try:
