@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from PIL import Image, UnidentifiedImageError
+
+from octosr.data.atomic import write_bytes
 
 STANDIN_LABEL = "STAND-IN: not the study's images"
 
@@ -85,16 +85,9 @@ class Provenance:
 
     def write(self, folder: Path) -> Path:
         """Write ``provenance.json`` atomically; returns its path."""
-        folder.mkdir(parents=True, exist_ok=True)
         path = folder / "provenance.json"
         content = asdict(self) | {"recipe_key": self.recipe.key}
         if self.kind == "stand-in":
             content["warning"] = STANDIN_LABEL
-        handle, temporary = tempfile.mkstemp(dir=folder, prefix=".provenance-")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(content, file, indent=2, sort_keys=True)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
+        write_bytes(path, (json.dumps(content, indent=2, sort_keys=True) + "\n").encode())
         return path
