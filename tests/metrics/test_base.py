@@ -27,7 +27,7 @@ class Brightness(ImageMetric):
 
 
 class Distance(Brightness):
-    needs_reference = True
+    compares_with = "hr"
 
 
 def images(n, side=16, seed=0):

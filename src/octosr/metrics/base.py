@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -27,7 +27,8 @@ REPEAT_TOLERANCE = 1e-4
 class ImageMetric(Metric):
     """Base of all metrics: per-image scores, exact means under any number of processes.
 
-    A subclass sets the class attributes and writes :meth:`_score` and :attr:`definition`.
+    A subclass sets the class attributes and writes :meth:`_score` (or :meth:`_score_detailed`, if there is more to say
+    about an image than its score) and :attr:`definition`.
 
     Networks of a metric are frozen, always in evaluation mode and no part of ``state_dict()`` or ``parameters()``.
 
@@ -39,8 +40,10 @@ class ImageMetric(Metric):
     full_state_update = False
     higher_is_better: bool
     default_name: ClassVar[str]
-    needs_reference: bool = False
-    """Whether :meth:`score` compares with a reference image."""
+    compares_with: Literal["nothing", "hr", "lr"] = "nothing"
+    """What :meth:`score` compares with: nothing, the true HR image (same size), or the LR image it was made from."""
+    detail_names: tuple[str, ...] = ()
+    """What :meth:`score_detailed` says beside the score, e.g. ``blocks``; kept in the table as ``METRIC:DETAIL``."""
 
     scores: list[Tensor] | Tensor
     index: list[Tensor] | Tensor
@@ -52,13 +55,33 @@ class ImageMetric(Metric):
         self.add_state("index", default=[], dist_reduce_fx="cat")
 
     @property
+    def needs_reference(self) -> bool:
+        """Whether :meth:`score` compares with a second image, HR or LR."""
+        return self.compares_with != "nothing"
+
+    @property
     @abstractmethod
     def definition(self) -> Definition:
         """Everything that determines the value: implementation, version, parameters, protocol, colour, crop."""
 
-    @abstractmethod
     def _score(self, images: Tensor, reference: Tensor | None) -> Tensor:
         """Score checked images (B, 3, H, W); returns finite or infinite values (B,)."""
+        return self._score_detailed(images, reference)[0]
+
+    def _score_detailed(self, images: Tensor, reference: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
+        """Scores as :meth:`_score`, and one value (B,) for each of :attr:`detail_names`."""
+        if type(self)._score is ImageMetric._score:
+            raise NotImplementedError(f"{type(self).__name__} writes neither _score nor _score_detailed.")
+        return self._score(images, reference), {}
+
+    def _check_reference(self, images: Tensor, reference: Tensor) -> None:
+        """Refuse a reference (already a checked image batch) that does not fit the images."""
+        if reference.shape != images.shape:
+            raise UnscorableImageError(
+                f"{self.name}: images are {tuple(images.shape)} but their references are "
+                f"{tuple(reference.shape)}; both must have the same size.",
+                range(len(images)),
+            )
 
     def prepare(self) -> None:
         """Load now what :meth:`score` needs, so that a broken file shows before hours of work rather than after.
@@ -74,7 +97,7 @@ class ImageMetric(Metric):
 
         Args:
             images: float32 RGB in [0, 1], (B, 3, H, W).
-            reference: the same shape, for metrics that compare with a reference.
+            reference: for metrics that compare: HR images of the same shape, or the LR images (B, 3, h, w).
 
         Returns:
             float64, (B,), on the device of the images (on the CPU where that device has no float64).
@@ -83,26 +106,26 @@ class ImageMetric(Metric):
             UnscorableImageError: the metric has no value for one of the images; the message says why.
             MissingMetricError: the metric cannot be computed here.
         """
+        return self.score_detailed(images, reference)[0]
+
+    def score_detailed(self, images: Tensor, reference: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+        """Like :meth:`score`, with one float64 value (B,) more for each of :attr:`detail_names`."""
         check_images(images, self.name)
         if self.needs_reference:
             if reference is None:
                 raise ValueError(f"{self.name} compares with a reference, but none was given.")
             check_images(reference, f"{self.name} (reference)")
-            if reference.shape != images.shape:
-                raise UnscorableImageError(
-                    f"{self.name}: images are {tuple(images.shape)} but their references are "
-                    f"{tuple(reference.shape)}; both must have the same size.",
-                    range(len(images)),
-                )
+            self._check_reference(images, reference)
             reference = reference.to(images.device)
         if images.device.type == "mps":  # no float64 there
             images, reference = images.cpu(), None if reference is None else reference.cpu()
         with exact_arithmetic(images.device):
-            scores = self._score(images.float(), None if reference is None else reference.float()).double()
+            scores, details = self._score_detailed(images.float(), None if reference is None else reference.float())
+        scores = scores.double()
         unknown = torch.nonzero(scores.isnan()).flatten().tolist()
         if unknown:
             raise UnscorableImageError(f"{self.name} is not a number for image {_listed(unknown)}.", unknown)
-        return scores
+        return scores, {name: values.double() for name, values in details.items()}
 
     def update(self, images: Tensor, index: Tensor, reference: Tensor | None = None) -> None:
         """Score a batch and keep the scores.

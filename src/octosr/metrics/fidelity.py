@@ -26,7 +26,7 @@ class Psnr(ImageMetric):
     """
 
     higher_is_better = True
-    needs_reference = True
+    compares_with = "hr"
     default_name = "psnr"
 
     @property
@@ -54,7 +54,7 @@ class Ssim(ImageMetric):
     """
 
     higher_is_better = True
-    needs_reference = True
+    compares_with = "hr"
     default_name = "ssim"
 
     @property

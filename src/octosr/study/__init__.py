@@ -1,0 +1,1 @@
+"""From score tables to answers: no torch here, a report is made on a laptop."""
