@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from filelock import FileLock
 
-from octosr.scores import files, store
-from octosr.scores.store import ScoreStore, ScoreStoreError
+from octosr.scores import files, locking
+from octosr.scores.store import DamagedTableError, ScoreStore, ScoreStoreError
 
 NIQE = {"implementation": "x", "version": "1", "crop_border": 0}
 PSNR = {"implementation": "y", "data_range": 1.0}
@@ -33,10 +33,11 @@ def test_write_read_known_summary_info(tmp_path):
     pd.testing.assert_frame_equal(scores.read("dan", "isaid"), written)
     assert scores.path("dan", "isaid") == tmp_path / "dan" / "isaid.csv"
     assert scores.known("dan", "isaid", "niqe", dict(reversed(NIQE.items()))) == {
-        f"{0:064x}": 1.0,
-        f"{1:064x}": 2.0,
-        f"{2:064x}": 4.5,
+        (f"{0:064x}", ""): 1.0,
+        (f"{1:064x}", ""): 2.0,
+        (f"{2:064x}", ""): 4.5,
     }
+    assert scores.known("dan", "isaid", "niqe", NIQE, kind="stand-in") == {}
     assert scores.known("dan", "isaid", "niqe", NIQE | {"version": "2"}) == {}
     assert scores.known("dan", "isaid", "psnr", PSNR) == {}
     assert scores.known("dan", "ships", "niqe", NIQE) == {}
@@ -125,18 +126,24 @@ def damage_truncate_sidecar(csv, sidecar):
     sidecar.write_text(sidecar.read_text()[:30])
 
 
-def damage_schema(csv, sidecar):
-    sidecar.write_text(sidecar.read_text().replace('"schema": 1', '"schema": 99'))
+def damage_edit_sidecar(csv, sidecar):
+    sidecar.write_text(sidecar.read_text().replace('"n": 3', '"n": 4'))
 
 
-DAMAGES = [
-    damage_truncate,
-    damage_edit,
-    damage_remove_table,
-    damage_remove_sidecar,
-    damage_truncate_sidecar,
-    damage_schema,
-]
+def damage_empty(csv, sidecar):
+    csv.write_bytes(b"")
+    sidecar.write_bytes(b"")
+
+
+DAMAGES = {  # and which of the three rows survive
+    damage_truncate: ["im0", "im1"],
+    damage_edit: ["im0", "im1"],
+    damage_remove_table: [],
+    damage_remove_sidecar: [],
+    damage_truncate_sidecar: [],
+    damage_edit_sidecar: [],
+    damage_empty: [],
+}
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -148,12 +155,49 @@ def test_damaged_files_are_named_with_the_remedy(tmp_path, monkeypatch, damage):
     scores = ScoreStore(tmp_path)
     for use in (
         lambda: scores.read("dan", "isaid"),
+        lambda: scores.summary("dan", "isaid"),
         lambda: scores.known("dan", "isaid", "niqe", NIQE),
-        lambda: put(tmp_path),
     ):
-        with pytest.raises(ScoreStoreError, match=r"isaid\.(csv|json).*[Rr]emove") as caught:
+        with pytest.raises(DamagedTableError, match=r"isaid\.(csv|json).*[Ss]coring again .*python eval\.py") as caught:
             use()
         assert str(tmp_path) in str(caught.value)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("through", ["mend", "write"])
+def test_damaged_files_are_set_aside_and_what_is_whole_is_kept(tmp_path, damage, through, caplog):
+    put(tmp_path)
+    csv, sidecar = tmp_path / "dan" / "isaid.csv", tmp_path / "dan" / "isaid.json"
+    damage(csv, sidecar)
+    there = {path.name: path.read_bytes() for path in (csv, sidecar) if path.exists()}
+    scores, kept = ScoreStore(tmp_path), DAMAGES[damage]
+    if through == "mend":
+        aside = scores.mend("dan", "isaid")
+        assert [path.name for path in aside] == [f"{name}.damaged-1" for name in there]
+        assert scores.read("dan", "isaid")["image"].tolist() == kept
+        assert scores.known("dan", "isaid", "niqe", NIQE) == {
+            (f"{i:064x}", ""): (1.0, 2.0)[i] for i in range(len(kept))
+        }
+        assert scores.mend("dan", "isaid") == []
+    put(tmp_path, table=table(niqe=[7.0, 8.0, 9.0]).iloc[len(kept) :])
+    for name, content in there.items():  # nothing is lost
+        assert (tmp_path / "dan" / f"{name}.damaged-1").read_bytes() == content
+    assert scores.read("dan", "isaid")["niqe"].tolist() == [1.0, 2.0][: len(kept)] + [7.0, 8.0, 9.0][len(kept) :]
+    assert f"{len(kept)} rows are whole" in caplog.text
+    damage_truncate(csv, sidecar)
+    assert "isaid.csv.damaged-" in scores.mend("dan", "isaid")[0].name
+    assert len(list((tmp_path / "dan").glob("isaid.csv.damaged-*"))) == 1 + ("isaid.csv" in there)
+
+
+def test_a_later_version_is_not_taken_for_damage(tmp_path):
+    put(tmp_path)
+    sidecar = tmp_path / "dan" / "isaid.json"
+    sidecar.write_text(sidecar.read_text().replace('"schema": 2', '"schema": 99'))
+    for use in (lambda: put(tmp_path), lambda: ScoreStore(tmp_path).read("dan", "isaid")):
+        with pytest.raises(ScoreStoreError, match=r"isaid\.json.*schema 99.*Update octosr") as caught:
+            use()
+        assert not isinstance(caught.value, DamagedTableError)
+    assert sorted(p.name for p in (tmp_path / "dan").iterdir()) == [".isaid.lock", "isaid.csv", "isaid.json"]
 
 
 class KilledError(BaseException):
@@ -226,7 +270,7 @@ def test_a_half_finished_write_survives_a_second_kill(tmp_path, monkeypatch):
 
 
 def test_a_held_lock_is_an_error_that_names_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(store, "LOCK_SECONDS", 0.05)
+    monkeypatch.setattr(locking, "LOCK_SECONDS", 0.05)
     put(tmp_path)
     with FileLock(tmp_path / "dan" / ".isaid.lock"), pytest.raises(ScoreStoreError, match=r"\.isaid\.lock"):
         put(tmp_path)

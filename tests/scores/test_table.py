@@ -3,7 +3,8 @@ import math
 import pandas as pd
 import pytest
 
-from octosr.scores.table import Column, Row, definition_id, from_csv, from_frame, merge, to_csv, to_frame
+from octosr.scores.rows import Column, Row, definition_id, merge
+from octosr.scores.table import from_csv, from_frame, to_csv, to_frame
 
 OLD = Column({"version": "1"}, False)
 NEW = Column({"version": "2"}, False)

@@ -1,24 +1,26 @@
-"""The score store: one CSV table per technique and dataset, with a sidecar that says what every column is.
+"""The score store: one CSV table per technique and dataset, with a sidecar that says where every number comes from.
 
-``root/TECHNIQUE/DATASET.csv`` has one row an image and one column a metric. ``DATASET.json`` beside it holds the
-definition, direction, mean and count of each metric, the kind of data, the provenance, and the sha256 of the CSV.
-Writers take a lock and merge, readers need none.
+``root/TECHNIQUE/DATASET.csv`` has one row an image and one column a metric, and columns like ``niqe:blocks`` for what a
+metric says beside its score. ``DATASET.json`` beside it is described in :mod:`octosr.scores.sidecar`. Writers take a
+lock and merge, readers need none. Damaged files are set aside by the next writer, which keeps the rows that are whole.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from filelock import FileLock, Timeout
 
-from octosr.scores.files import SCHEMA, Content, ScoreStoreError, commit, load, next_file
-from octosr.scores.table import Column, Value, definition_id, from_frame, merge, to_frame
+from octosr.scores import queries
+from octosr.scores.content import Content, DamagedTableError, ScoreStoreError
+from octosr.scores.files import commit, load
+from octosr.scores.locking import load_or_mend, locked
+from octosr.scores.rows import NOT_APPLICABLE, Column, Key, Rows, Value, is_detail, merge, metric_of
+from octosr.scores.table import from_frame, to_frame
 
-LOCK_SECONDS = 60.0
+__all__ = ["DamagedTableError", "ScoreStore", "ScoreStoreError"]
 
 
 class ScoreStore:
@@ -50,35 +52,66 @@ class ScoreStore:
         return sorted((p.parent.name, p.stem) for p in self.root.glob("*/*.json") if not p.name.startswith("."))
 
     def read(self, technique: str, dataset: str) -> pd.DataFrame:
-        """The table: columns ``image``, ``sha256`` and one per metric; NaN means not available. Empty if there is none.
+        """The table: ``image``, ``sha256``, one column per metric and detail; NaN where there is no score.
+
+        Empty if there is no such cell. The columns of details have a colon in their names.
 
         Raises:
-            ScoreStoreError: the files are damaged or were changed by something else.
+            DamagedTableError: the files are damaged or were changed by something else.
         """
         content = load(self.path(technique, dataset))
         return to_frame(content.rows, list(content.columns))
 
     def info(self, technique: str, dataset: str) -> dict[str, Any]:
-        """The sidecar: ``kind``, ``metrics`` (definition, definition_id, higher_is_better, mean, n), ``provenance``."""
-        return load(self.path(technique, dataset)).sidecar
+        """The sidecar; besides what stands there, ``provenance`` is the latest run that some number comes from.
 
-    def known(self, technique: str, dataset: str, metric: str, definition: Mapping[str, Value]) -> dict[str, float]:
-        """Scores of a metric with exactly this definition: image sha256 -> score."""
+        ``metrics`` holds definition, definition_id, higher_is_better, mean and n of each column.
+        """
         content = load(self.path(technique, dataset))
-        column = content.columns.get(metric)
-        if column is None or column.id != definition_id(definition):
-            return {}
-        return {row.sha256: row.scores[metric] for row in content.rows.values() if metric in row.scores}
+        return content.described | {"provenance": content.runs[-1]} if content.runs else content.described
+
+    def metrics(self, technique: str, dataset: str) -> dict[str, bool | None]:
+        """The metrics that have a column, without details, and whether higher is better."""
+        columns = load(self.path(technique, dataset)).columns
+        return {name: column.higher_is_better for name, column in columns.items() if not is_detail(name)}
+
+    def provenance(self, technique: str, dataset: str, column: str) -> list[dict[str, Any] | None]:
+        """The run that each number of a column comes from, in the order of the rows."""
+        content = load(self.path(technique, dataset))
+        runs = [row.runs.get(column) for row in content.rows.values()]
+        return [None if run is None else content.runs[run] for run in runs]
+
+    def known(
+        self,
+        technique: str,
+        dataset: str,
+        metric: str,
+        definition: Mapping[str, Value],
+        details: Sequence[str] = (),
+        kind: str | None = None,
+    ) -> dict[Key, float]:
+        """What need not be scored again; see :func:`octosr.scores.queries.known`."""
+        return queries.known(load(self.path(technique, dataset)), metric, definition, details, kind)
 
     def summary(self, technique: str, dataset: str) -> pd.DataFrame:
-        """By metric: ``mean`` over the images that have a score, their number ``n``, and ``higher_is_better``."""
-        metrics = self.info(technique, dataset).get("metrics", {})
-        frame = {
-            "mean": pd.Series({m: _number(v["mean"]) for m, v in metrics.items()}, dtype="float64"),
-            "n": pd.Series({m: v["n"] for m, v in metrics.items()}, dtype="int64"),
-            "higher_is_better": pd.Series({m: v["higher_is_better"] for m, v in metrics.items()}, dtype=object),
-        }
-        return pd.DataFrame(frame, index=list(metrics))
+        """By metric: mean, n, higher_is_better and state; see :func:`octosr.scores.queries.summary`."""
+        return queries.summary(load(self.path(technique, dataset)))
+
+    def mend(self, technique: str, dataset: str) -> list[Path]:
+        """If the files of a cell are damaged, set them aside and keep the rows that are certainly whole.
+
+        Returns:
+            Where the damaged files are now; empty if there was nothing to mend.
+        """
+        path = self.path(technique, dataset)
+        if not path.parent.is_dir():
+            return []
+        with locked(path):
+            content, aside = load_or_mend(path)
+            if aside and content.rows:
+                described = content.described
+                commit(path, content, {key: described[key] for key in ("technique", "dataset", "kind")})
+        return aside
 
     def write(
         self,
@@ -91,54 +124,72 @@ class ScoreStore:
         higher_is_better: Mapping[str, bool] | None = None,
         kind: str | None = None,
         names: Sequence[str] | None = None,
+        references: Mapping[str, Mapping[str, str]] | None = None,
+        reasons: Mapping[str, Mapping[str, str]] | None = None,
     ) -> pd.DataFrame:
-        """Merge scores into the table of a cell; see :func:`octosr.scores.table.merge` for what is kept.
+        """Merge new scores into the table of a cell; see :func:`octosr.scores.rows.merge` for what is kept.
 
         Scores of another kind of data (stand-ins, where the study's images are scored now) are never kept.
 
         Args:
             technique: name of the technique.
             dataset: name of the dataset.
-            table: columns ``image``, ``sha256`` (of the image file) and one per metric; NaN means not available.
-            definitions: for each metric column, everything that determines its values besides the image.
-            provenance: plain values about this run; replaces the one before.
+            table: columns ``image``, ``sha256`` (of the image file) and one per metric and detail; NaN where this run
+                has no score to add.
+            definitions: for each of these columns, everything that determines its values besides the image.
+            provenance: plain values about this run (date, versions, device), kept for the numbers that come from it.
             higher_is_better: direction of each metric, where known.
             kind: ``study``, ``stand-in``, ``demo`` or ``folder``; ``provenance["kind"]`` if not given.
             names: all images of the dataset now; others are dropped from the table.
+            references: ``hr`` and ``lr``: image -> sha256 of the file it is compared with by metrics whose definition
+                says ``compares_with``.
+            reasons: metric -> image -> why there is no score; those that begin with "not applicable" are no attempts.
 
         Returns:
             The whole table after the merge.
 
         Raises:
             ValueError: a column without a definition or the other way round, an image twice.
-            ScoreStoreError: the old files are damaged, or another process holds the lock for a minute.
+            ScoreStoreError: a later version wrote the table, or another process holds the lock for a minute.
         """
         rows, metrics = from_frame(table)
         if set(metrics) != set(definitions):
             raise ValueError(f"Metric columns {metrics} and definitions {list(definitions)} do not match.")
+        _add_facts(rows, references or {}, reasons or {})
         directions = higher_is_better or {}
         columns = {m: Column(dict(definitions[m]), directions.get(m)) for m in metrics}
         kind = kind if kind is not None else provenance.get("kind")
         path = self.path(technique, dataset)
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path.with_name(f".{dataset}.lock"), timeout=LOCK_SECONDS)
-        try:
-            with lock:
-                old = load(path)
-                if old.unfinished:
-                    next_file(path).replace(path)
-                if old.sidecar.get("kind", kind) != kind:
-                    old = Content()
-                rows, columns = merge((old.rows, old.columns), (rows, columns), names)
-                head = {"schema": SCHEMA, "technique": technique, "dataset": dataset, "kind": kind}
-                commit(path, rows, columns, head, dict(provenance))
-        except Timeout as error:
-            raise ScoreStoreError(
-                f"{lock.lock_file} has been held by another process for {LOCK_SECONDS:.0f} s, so {path} could not be "
-                "written. Wait for that process, or end it, and run again."
-            ) from error
+        with locked(path):
+            old, _ = load_or_mend(path)
+            if old.described.get("kind", kind) != kind:
+                old = Content()
+            run = dict(provenance)
+            runs = old.runs if run in old.runs else [*old.runs, run]
+            _sign(rows, metrics, runs.index(run))
+            rows, columns = merge((old.rows, old.columns), (rows, columns), names)
+            commit(path, Content(rows, columns, runs), {"technique": technique, "dataset": dataset, "kind": kind})
         return to_frame(rows, list(columns))
 
 
-def _number(mean: float | str | None) -> float:
-    return math.nan if mean is None else float(mean)
+def _add_facts(
+    rows: Rows, references: Mapping[str, Mapping[str, str]], reasons: Mapping[str, Mapping[str, str]]
+) -> None:
+    for kind, digests in references.items():
+        for image, digest in digests.items():
+            if image in rows:
+                rows[image].references[kind] = digest
+    for column, by_image in reasons.items():
+        for image, reason in by_image.items():
+            if image in rows and column not in rows[image].scores:
+                rows[image].reasons[column] = reason
+
+
+def _sign(rows: Rows, columns: Sequence[str], run: int) -> None:
+    """Write into new rows which run they come from."""
+    for row in rows.values():
+        tried = {c for c, reason in row.reasons.items() if not reason.startswith(NOT_APPLICABLE)}
+        for column in columns:
+            if column in row.scores or column in tried or (is_detail(column) and metric_of(column) in row.scores):
+                row.runs[column] = run
