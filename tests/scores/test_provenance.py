@@ -40,7 +40,9 @@ def test_each_number_keeps_the_run_that_made_it(store):
     assert store.info("dan", "isaid")["provenance"]["date"] == "third"
     assert store.info("dan", "isaid")["metrics"]["niqe"]["made_by"] == "1*1 2*1 0*1"
     put(store, frame("abc", niqe=[6.0, 7.0, 8.0]), {"niqe": NIQE}, "fourth")
-    assert [run["date"] for run in store.info("dan", "isaid")["runs"]] == ["fourth"]  # the others made nothing that is left
+    assert [run["date"] for run in store.info("dan", "isaid")["runs"]] == [
+        "fourth"
+    ]  # the others made nothing that is left
 
 
 def test_a_run_that_adds_nothing_leaves_the_files_alone(store):

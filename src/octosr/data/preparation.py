@@ -103,6 +103,14 @@ class PreparedImages(pl.LightningDataModule):
         if self._is_demo:
             demo_folder(self.cache)
 
+    def find(self) -> None:
+        """Find the LR images and their references without decoding any: names, files, references and kind.
+
+        Raises:
+            MissingDataError: they are not there.
+        """
+        self._locate(required=True)
+
     def setup(self, stage: str | None = None) -> None:
         """Find, check and decode what a stage needs; calling it again does nothing.
 

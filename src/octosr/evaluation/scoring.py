@@ -2,151 +2,168 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Protocol
 
-import numpy as np
-import pandas as pd
 import torch
-from PIL import Image
 from torch import Tensor
 
-from octosr.data.decode import read_image
-from octosr.errors import OctoSRError
-from octosr.evaluation.recipe import file_sha256
+from octosr.data.decode import UnreadableImage
+from octosr.evaluation.saved import SavedImage, pixels_of, unit_range
 from octosr.metrics.base import Definition, ImageMetric, UnscorableImageError
 
-
-@dataclass
-class Scores:
-    """Scores of one folder of images.
-
-    Attributes:
-        table: columns ``image``, ``sha256`` and one per metric; NaN means not available.
-        failures: metric name -> list of (image, reason) for images a metric could not judge.
-        computed: metric name -> number of images scored in this run (the others were known).
-    """
-
-    table: pd.DataFrame
-    failures: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
-    computed: dict[str, int] = field(default_factory=dict)
+_WAITING = 4  # batches' worth of decoded images that may wait for others of their size
 
 
-@dataclass
-class _Saved:
-    name: str
-    sha256: str
-    pixels: Tensor  # (3, H, W) uint8
+class Sink(Protocol):
+    """Takes scores as they are made."""
+
+    def add(self, metric: str, image: SavedImage, score: float, details: Mapping[str, float]) -> None:
+        """One score, and what the metric says beside it."""
+
+    def fail(self, metric: str, image: SavedImage, reason: str) -> None:
+        """The metric cannot judge this image."""
+
+    def checkpoint(self) -> None:
+        """Called after each batch of each metric: a good moment to save."""
 
 
-def score_saved(
-    files: Mapping[str, Path],
+def definition_of(metric: ImageMetric) -> Definition:
+    """A metric's definition with what it compares with; which file that is, is kept with each image."""
+    if not metric.needs_reference:
+        return dict(metric.definition)
+    return dict(metric.definition) | {"compares_with": metric.compares_with}
+
+
+def score_images(
+    images: Sequence[SavedImage],
     metrics: Mapping[str, ImageMetric],
-    references: Mapping[str, Path],
-    known: Mapping[str, Mapping[str, float]],
+    todo: Mapping[str, Collection[str]],
+    sink: Sink,
     *,
     batch_size: int = 4,
     progress: Callable[[int], None] = lambda n: None,
-) -> Scores:
-    """Score saved 8-bit images, skipping what is known for the same image bytes.
+) -> list[tuple[str, str]]:
+    """Score images of any sizes; only what is to be done is decoded.
 
     Args:
-        files: image name -> PNG file.
+        images: the images.
         metrics: metric name -> metric, already on its device.
-        references: image name -> HR reference, for the metrics that need one.
-        known: metric name -> {image sha256: score} from earlier runs with the same definition.
+        todo: metric name -> names of the images it has to score; they have the reference it compares with.
+        sink: takes the scores.
         batch_size: images scored at once (images of one batch share a size).
         progress: called with the number of images done.
 
-    Raises:
-        OctoSRError: a reference has another size than its image.
+    Returns:
+        (file, reason) of the images that cannot be decoded.
     """
-    rows: dict[str, dict[str, str | float]] = {}
-    failures: dict[str, list[tuple[str, str]]] = {}
-    computed = dict.fromkeys(metrics, 0)
-    for batch in _batches(files, batch_size):
-        for image in batch:
-            rows[image.name] = {"image": image.name, "sha256": image.sha256}
-        reference = _References(references)
+    wanted = [image for image in images if any(image.name in names for names in todo.values())]
+    problems: list[tuple[str, str]] = []
+    for batch in _batches(wanted, batch_size, problems):
+        references = _References()
         for name, metric in metrics.items():
-            todo = [i for i in batch if i.sha256 not in known.get(name, {})]
-            for image in batch:
-                rows[image.name][name] = known.get(name, {}).get(image.sha256, math.nan)
-            if metric.needs_reference:
-                todo = [i for i in todo if i.name in references]
-            scores, reasons = _score(metric, todo, reference)
-            computed[name] += len(scores)
-            for image_name, score in scores.items():
-                rows[image_name][name] = score
-            if reasons:
-                failures.setdefault(name, []).extend(reasons)
+            chosen = [(image, pixels) for image, pixels in batch if image.name in todo.get(name, ())]
+            for group in references.groups(metric, name, chosen, sink):
+                _score(name, metric, *group, sink)
+            if chosen:
+                sink.checkpoint()
         progress(len(batch))
-    table = pd.DataFrame([rows[name] for name in files], columns=["image", "sha256", *metrics])
-    return Scores(table, failures, computed)
+    return problems
 
 
-def definition_for(metric: ImageMetric, references: Mapping[str, Path]) -> Definition:
-    """A metric's definition; for metrics with a reference the reference files are part of it."""
-    definition = dict(metric.definition)
-    if metric.needs_reference:
-        digest = hashlib.sha256()
-        for name in sorted(references):
-            digest.update(f"{name}:{file_sha256(references[name])}\n".encode())
-        definition["references_sha256"] = digest.hexdigest()
-    return definition
+_Chosen = list[tuple[SavedImage, Tensor]]
 
 
 class _References:
-    """Reads each reference of a batch at most once, whatever the number of metrics."""
+    """Decodes each reference of a batch at most once, whatever the number of metrics."""
 
-    def __init__(self, files: Mapping[str, Path]) -> None:
-        self._files = files
-        self._images: dict[str, Tensor] = {}
+    def __init__(self) -> None:
+        self._decoded: dict[object, Tensor | str] = {}
 
-    def __call__(self, images: Sequence[_Saved]) -> Tensor:
-        for image in images:
-            if image.name not in self._images:
-                reference = torch.from_numpy(read_image(self._files[image.name])).permute(2, 0, 1)
-                if reference.shape != image.pixels.shape:
-                    (_, h, w), (_, rh, rw) = image.pixels.shape, reference.shape
-                    raise OctoSRError(
-                        f"{self._files[image.name]} is {rw}x{rh}, but the image '{image.name}' that it should be the "
-                        f"reference of is {w}x{h}. Give references of exactly the super-resolved size."
-                    )
-                self._images[image.name] = reference
-        return torch.stack([self._images[image.name] for image in images])
+    def groups(
+        self, metric: ImageMetric, name: str, chosen: _Chosen, sink: Sink
+    ) -> Iterator[tuple[list[SavedImage], Tensor, Tensor | None]]:
+        """Images and references stacked, one group for each size of references."""
+        if not metric.needs_reference:
+            if chosen:
+                yield [image for image, _ in chosen], torch.stack([pixels for _, pixels in chosen]), None
+            return
+        by_shape: dict[tuple[object, ...], list[tuple[SavedImage, Tensor, Tensor]]] = {}
+        for image, pixels in chosen:
+            reference = self._reference(image, metric.compares_with)
+            if isinstance(reference, str):
+                sink.fail(name, image, reference)
+            else:
+                by_shape.setdefault(tuple(reference.shape), []).append((image, pixels, reference))
+        for members in by_shape.values():
+            found, pictures, targets = zip(*members, strict=True)
+            yield list(found), torch.stack(pictures), torch.stack(targets)
+
+    def _reference(self, image: SavedImage, kind: str) -> Tensor | str:
+        path = image.references[kind]
+        if path not in self._decoded:
+            try:
+                self._decoded[path] = unit_range(pixels_of(path))
+            except UnreadableImage as error:
+                self._decoded[path] = f"the {kind.upper()} image {path} cannot be used: {error.reason}"
+        return self._decoded[path]
 
 
 def _score(
-    metric: ImageMetric, images: Sequence[_Saved], reference: _References
-) -> tuple[dict[str, float], list[tuple[str, str]]]:
-    """Scores by name, and the images the metric could not judge with the reason."""
-    if not images:
-        return {}, []
-    pixels = torch.stack([image.pixels for image in images]).to(metric.device).float() / 255
-    target = reference(images).to(metric.device) if metric.needs_reference else None
-    try:
-        values = metric.score(pixels, target).cpu().tolist()
-    except UnscorableImageError as error:
-        bad = set(error.positions)
-        rest, reasons = _score(metric, [i for n, i in enumerate(images) if n not in bad], reference)
-        return rest, reasons + [(images[n].name, error.message) for n in sorted(bad)]
-    return {image.name: float(value) for image, value in zip(images, values, strict=True)}, []
+    name: str, metric: ImageMetric, images: list[SavedImage], pixels: Tensor, reference: Tensor | None, sink: Sink
+) -> None:
+    """Score what can be scored; the images that the metric cannot judge are taken out and said."""
+    while images:
+        try:
+            batch = unit_range(pixels.to(metric.device))
+            scores, details = metric.score_detailed(batch, None if reference is None else reference.to(metric.device))
+        except UnscorableImageError as error:
+            bad = set(error.positions)
+            for n in sorted(bad):
+                sink.fail(name, images[n], error.message)
+            good = [n for n in range(len(images)) if n not in bad]
+            images, pixels = [images[n] for n in good], pixels[good]
+            reference = None if reference is None else reference[good]
+            continue
+        columns = {detail: values.cpu().tolist() for detail, values in details.items()}
+        for n, (image, score) in enumerate(zip(images, scores.cpu().tolist(), strict=True)):
+            sink.add(name, image, float(score), {detail: float(values[n]) for detail, values in columns.items()})
+        return
 
 
-def _batches(files: Mapping[str, Path], batch_size: int) -> Iterator[list[_Saved]]:
+def _batches(images: Sequence[SavedImage], batch_size: int, problems: list[tuple[str, str]]) -> Iterator[_Chosen]:
     """Batches of images of one size, in the order given as far as sizes allow."""
-    waiting: dict[tuple[int, ...], list[_Saved]] = {}
-    for name, path in files.items():
-        content = path.read_bytes()
-        with Image.open(io.BytesIO(content)) as image:
-            pixels = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
-        group = waiting.setdefault(tuple(pixels.shape), [])
-        group.append(_Saved(name, hashlib.sha256(content).hexdigest(), pixels))
+    waiting: dict[tuple[object, ...], _Chosen] = {}
+    for image, pixels in _decoded(images, batch_size):
+        if isinstance(pixels, UnreadableImage):
+            problems.append((str(pixels.path), pixels.reason))
+            continue
+        group = waiting.setdefault((*pixels.shape, pixels.dtype), [])
+        group.append((image, pixels))
         if len(group) == batch_size:
-            yield waiting.pop(tuple(pixels.shape))
+            yield waiting.pop((*pixels.shape, pixels.dtype))
+        elif sum(map(len, waiting.values())) >= _WAITING * batch_size:
+            yield waiting.pop(next(iter(waiting)))  # the one that has waited longest
     yield from waiting.values()
+
+
+def _decoded(images: Sequence[SavedImage], ahead: int) -> Iterator[tuple[SavedImage, Tensor | UnreadableImage]]:
+    """Images decoded in a thread while others are being scored."""
+
+    def work(image: SavedImage) -> Tensor | UnreadableImage:
+        try:
+            return pixels_of(image.path)
+        except UnreadableImage as error:
+            return error
+
+    queue: deque[tuple[SavedImage, Future[Tensor | UnreadableImage]]] = deque()
+    with ThreadPoolExecutor(1) as pool:
+        for image in images:
+            queue.append((image, pool.submit(work, image)))
+            if len(queue) > ahead:
+                first, future = queue.popleft()
+                yield first, future.result()
+        for first, future in queue:
+            yield first, future.result()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import platform
 import warnings
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from octosr.runs.sweep import warn
 from octosr.techniques.base import SingleImageTechnique, Technique
 
 log = logging.getLogger(__name__)
+
+ON_MISSING = ("auto", "error", "skip")
 
 
 def build(node: Any, **extra: Any) -> Any:
@@ -99,7 +102,7 @@ def build_datamodule(cfg: DictConfig, technique: Technique | None = None) -> Ima
 
 
 def build_metrics(cfg: DictConfig, kind: str) -> tuple[dict[str, ImageMetric], dict[str, str]]:
-    """The metrics that were asked for.
+    """The metrics that were asked for, before they have loaded anything large: see :func:`prepare_metrics`.
 
     Args:
         cfg: the run's config.
@@ -111,23 +114,44 @@ def build_metrics(cfg: DictConfig, kind: str) -> tuple[dict[str, ImageMetric], d
     Raises:
         MissingMetricError: a metric cannot be computed here and may not be skipped.
     """
-    policy = choose("metrics.on_missing", cfg.metrics.on_missing, ("auto", "error", "skip"))
-    skip = policy == "skip" or (policy == "auto" and kind != "study")
+    choose("metrics.on_missing", cfg.metrics.on_missing, ON_MISSING)
     metrics: dict[str, ImageMetric] = {}
     missing: dict[str, str] = {}
     for name, node in cfg.metrics.items():
         if not OmegaConf.is_dict(node) or "_target_" not in node:
             continue
         try:
-            metric = build(node)
-            metric.prepare()
-            metrics[str(name)] = metric
+            metrics[str(name)] = build(node)
         except MissingMetricError as error:
-            if not skip:
-                raise
-            missing[str(name)] = str(error)
-            warn(f"{name} is not available: its column stays empty. {error}")
+            missing[str(name)] = _not_available(cfg, kind, str(name), error)
     return metrics, missing
+
+
+def prepare_metrics(cfg: DictConfig, kind: str, metrics: Mapping[str, ImageMetric]) -> dict[str, str]:
+    """Load what metrics need to score: before hours of super-resolution, and only where something must be scored.
+
+    Returns:
+        For each that turns out not to be available here the reason.
+
+    Raises:
+        MissingMetricError: a metric cannot be computed here and may not be skipped.
+    """
+    missing: dict[str, str] = {}
+    for name, metric in metrics.items():
+        try:
+            metric.prepare()
+        except MissingMetricError as error:
+            missing[name] = _not_available(cfg, kind, name, error)
+    return missing
+
+
+def _not_available(cfg: DictConfig, kind: str, name: str, error: MissingMetricError) -> str:
+    """The reason, said on the screen; or the error itself where the metric may not be skipped."""
+    policy = cfg.metrics.on_missing
+    if policy == "error" or (policy == "auto" and kind == "study"):
+        raise error
+    warn(f"{name} is not available: its column stays empty. {error}")
+    return str(error)
 
 
 def prepare_hardware(technique: Technique, cfg: DictConfig) -> None:

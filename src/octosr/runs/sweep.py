@@ -33,8 +33,9 @@ class CellResult:
         technique: name of the technique.
         dataset: name of the dataset.
         kind: what the data are: ``study``, ``stand-in``, ``demo`` or ``folder``.
-        values: figures by name, e.g. the mean of each metric; NaN means not available.
+        values: figures by name, e.g. the mean of each metric; NaN means there is none.
         note: a short remark, e.g. "20 images".
+        words: what stands in the place of a figure that is NaN, if not "not available".
     """
 
     technique: str
@@ -42,6 +43,7 @@ class CellResult:
     kind: str
     values: dict[str, float] = field(default_factory=dict)
     note: str = ""
+    words: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -137,7 +139,7 @@ def results_table(results: list[CellResult]) -> Table:
         cells = [escape(result.technique), escape(result.dataset)]
         if kinds != {"study"}:
             cells.append(kind_label(result.kind))
-        cells += [figure(result.values.get(column)) for column in columns]
+        cells += [figure(result.values.get(column), result.words.get(column)) for column in columns]
         table.add_row(*cells, escape(result.note))
     return table
 
@@ -147,12 +149,12 @@ def kind_label(kind: str) -> str:
     return "STAND-IN" if kind == "stand-in" else kind
 
 
-def figure(value: float | None) -> str:
-    """A number for a table: four decimals, or the words "not available"."""
+def figure(value: float | None, words: str | None = None) -> str:
+    """A number for a table: four decimals, or in its place these words, or "not available"."""
     if value is None:
         return ""
     if math.isnan(value):
-        return "not available"
+        return words or "not available"
     return f"{value:.0f}" if value.is_integer() and abs(value) >= 1 else f"{value:.4f}"
 
 
@@ -162,7 +164,7 @@ def _line(cell: _Cell) -> str:
     if cell.result is None:
         return f"[green]done[/]    {escape(cell.name)}"
     result = cell.result
-    values = "  ".join(f"{key} {figure(value)}" for key, value in result.values.items())
+    values = "  ".join(f"{key} {figure(value, result.words.get(key))}" for key, value in result.values.items())
     label = "" if result.kind == "study" else f"  ({kind_label(result.kind)})"
     head = f"[green]done[/]    {escape(result.technique)} on {escape(result.dataset)}"
     return f"{head}{label}  {values}  {escape(result.note)}"

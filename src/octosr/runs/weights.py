@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -119,24 +120,47 @@ def _holds_target(value: Any) -> bool:
     return isinstance(value, list) and any(_holds_target(v) for v in value)
 
 
-def load_technique(cfg: DictConfig) -> tuple[Technique, dict[str, Any], list[tuple[str, str]], dict[str, Any]]:
-    """Build the technique of a cell with its weights, ready for evaluation.
+@dataclass(frozen=True)
+class Described:
+    """A technique as a cell uses it, before it is built.
 
-    Returns:
-        The technique, its settings as plain values, (file, sha256) of its weights, and the record of the
-        training run (empty for baselines and foreign weights).
+    Attributes:
+        arguments: its settings as plain values, as it was trained.
+        paths: its weight files; none for baselines.
+        weights: name and sha256 of each of them.
+        card: the record of the training run; empty for baselines and foreign weights.
+    """
+
+    arguments: dict[str, Any]
+    paths: tuple[Path, ...] = ()
+    weights: tuple[tuple[str, str], ...] = ()
+    card: dict[str, Any] = field(default_factory=dict)
+
+
+def describe_technique(cfg: DictConfig) -> Described:
+    """Settings and weights of a cell's technique, without building its networks.
+
+    Raises:
+        MissingWeightsError: there are none; the message says all the ways to give them.
+        WrongWeightsError: a file cannot be read, or the technique takes none.
     """
     arguments = plain(cfg.technique)
     if not technique_class(cfg).trainable:
         if cfg.weights is not None:
             raise WrongWeightsError(f"technique '{cfg.technique.name}' has nothing to learn: it takes no weights.")
-        return build_technique(arguments, cfg), arguments, [], {}
+        return Described(arguments)
     paths = find_weights(cfg)
     card = read_card(paths[0]) if len(paths) == 1 else {}
     changes: list[str] = []
     arguments = as_trained(arguments, card.get("technique", {}), changes)
     if changes:
         log.info("rebuilt as it was trained: %s", ", ".join(f"technique.{change}" for change in changes))
-    technique = build_technique(arguments, cfg)
-    log.info(technique.load_weights(paths))
-    return technique, arguments, [(path.name, file_sha256(path)) for path in paths], card
+    return Described(arguments, tuple(paths), tuple((path.name, file_sha256(path)) for path in paths), card)
+
+
+def load_technique(cfg: DictConfig, described: Described) -> Technique:
+    """Build the technique of a cell with its weights, ready for evaluation."""
+    technique = build_technique(described.arguments, cfg)
+    if described.paths:
+        log.info(technique.load_weights(described.paths))
+    return technique
