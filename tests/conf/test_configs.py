@@ -16,6 +16,7 @@ from octosr.catalog import DATASETS
 from octosr.runs.build import build_technique, plain
 from octosr.runs.cli import explain
 from octosr.techniques.base import SingleImageTechnique
+from octosr.techniques.precomputed import Precomputed
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 Composer = Callable[..., DictConfig]
@@ -55,11 +56,12 @@ def test_every_option_composes_and_resolves(composer: Composer, command: str, gr
 @pytest.mark.parametrize("technique", options("technique"))
 @pytest.mark.parametrize("experiment", ["experiment=tiny", "experiment=demo", "seed=0"])
 def test_every_technique_builds(composer: Composer, technique: str, experiment: str) -> None:
-    cfg = composer("train", f"technique={technique}", experiment, "dataset=isaid")
+    where = ["technique.root=images"] if technique == "precomputed" else []  # it stands for images, and must know where
+    cfg = composer("train", f"technique={technique}", experiment, "dataset=isaid", *where)
     built = build_technique(plain(cfg.technique), cfg)
-    assert isinstance(built, SingleImageTechnique)
     assert built.name == technique
-    assert built.scale == 8
+    assert isinstance(built, Precomputed if where else SingleImageTechnique)
+    assert isinstance(built, Precomputed) or built.scale == 8
 
 
 def test_every_trainer_argument_can_be_set_without_plus(composer: Composer) -> None:

@@ -89,8 +89,8 @@ def judge(
     Raises:
         MissingMetricError: a metric with something to score cannot be computed here and may not be skipped.
     """
-    kinds = {metric.compares_with for metric in metrics.values()}
-    references = {kind: files for kind, files in cell.references.items() if kind in kinds}
+    kinds: set[str] = {metric.compares_with for metric in metrics.values()}
+    references: dict[str, dict[str, Path]] = {kind: files for kind, files in cell.references.items() if kind in kinds}
     images, problems = saved_images(cell.files, references)
     missing = dict(missing)
     usable = {name: m for name, m in metrics.items() if _applies(name, m, cell, missing)}
