@@ -1,0 +1,1 @@
+"""Tests by scipy, statsmodels and scikit-posthocs; none of our own."""
