@@ -16,7 +16,7 @@ def wide(scores: ScoreSet, x: str, y: str) -> pd.DataFrame:
 
     Infinite scores (PSNR of identical images) are kept: they have a rank.
     """
-    rows = scores.frame[scores.frame["metric"].isin([x, y]) & ~scores.frame["technique"].map(names.is_probe)]
+    rows = scores.frame[scores.frame["metric"].isin([x, y]) & ~names.probes(scores.frame["technique"])]
     table = rows.pivot(index=["technique", "dataset", "image"], columns="metric", values="value")
     table = table.reindex(columns=[x, y]).dropna().reset_index()
     table.columns.name = None

@@ -14,8 +14,6 @@ from octosr.study.document import Table
 from octosr.study.inputs import Cell, ScoreSet
 
 COLUMNS = ("technique", "dataset", "status", "images", "expected", "metrics", "kind", "note")
-# These compare with an HR or LR image, so generated images have none by nature.
-NEEDS_REFERENCE = frozenset({"psnr", "ssim", "ms_ssim", "lpips", "dists", "lr_psnr", "lr_consistency"})
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ def manifest(
         datasets: datasets that should be there besides those found.
     """
     states = states or {}
-    rows = scores.frame[~scores.frame["technique"].map(names.is_probe)]
+    rows = scores.frame[~names.probes(scores.frame["technique"])]
     found = rows.groupby(["technique", "dataset"], observed=True)["image"].nunique().to_dict()
     valued = rows[rows["value"].notna()]
     counts = valued.groupby(["technique", "dataset", "metric"], observed=True)["value"].count().to_dict()
@@ -90,7 +88,7 @@ def _row(
     notes = []
     if images < expected:
         notes.append(f"{images} of {expected} images")
-    by_nature = NEEDS_REFERENCE if names.is_generative(technique) else frozenset()
+    by_nature = names.NEEDS_REFERENCE if names.is_generative(technique) else frozenset()
     for metric in names.metric_order(metrics - by_nature):
         n = counts.get((*cell, metric), 0)
         if n < images:

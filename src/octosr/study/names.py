@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from types import MappingProxyType
 
+import pandas as pd
+
 from octosr.catalog import DATASETS, TECHNIQUES
 
 _TECHNIQUE_TITLES = MappingProxyType(
@@ -50,6 +52,9 @@ _HIGHER_IS_BETTER = MappingProxyType(
 DESCRIPTIVE = frozenset({"rms_contrast"})
 """Columns that describe an image without judging it: never ranked."""
 
+NEEDS_REFERENCE = frozenset({"psnr", "ssim", "ms_ssim", "lpips", "dists", "lr_psnr", "lr_consistency"})
+"""These compare with an HR or LR image: generated images have none by nature, datasets without references neither."""
+
 # The study's slides write some datasets in more than one way.
 _DATASET_SPELLINGS = MappingProxyType(
     {"melanomaistic": "melanomaisic", "massachusetts": "massachbuildings", "condoerial": "condoaerial"}
@@ -64,6 +69,17 @@ def title(technique: str) -> str:
     ('MoESR', 'Bicubic', 'my_model')
     """
     return _TECHNIQUE_TITLES.get(technique, technique)
+
+
+def titles(techniques: Iterable[str]) -> dict[str, str]:
+    """Titles that are different for different techniques: where two would be equal, the names are kept.
+
+    >>> titles(["dan", "bicubic"]), titles(["dan", "DAN"])
+    ({'dan': 'DAN', 'bicubic': 'Bicubic'}, {'dan': 'dan', 'DAN': 'DAN'})
+    """
+    listed = list(dict.fromkeys(techniques))
+    found = [title(t) for t in listed]
+    return {t: name if found.count(name) == 1 else t for t, name in zip(listed, found, strict=True)}
 
 
 def metric_title(metric: str) -> str:
@@ -136,6 +152,16 @@ def is_probe(technique: str) -> bool:
     True
     """
     return technique.endswith("_noise")
+
+
+def probes(techniques: pd.Series) -> pd.Series:
+    """Which rows of a column of techniques are probes (bool, same index)."""
+    return techniques.isin([t for t in techniques.unique() if is_probe(t)])
+
+
+def generative(techniques: pd.Series) -> pd.Series:
+    """Which rows of a column of techniques are generative (bool, same index)."""
+    return techniques.isin([t for t in techniques.unique() if is_generative(t)])
 
 
 def technique_order(techniques: Iterable[str]) -> list[str]:

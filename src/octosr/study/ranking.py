@@ -20,7 +20,9 @@ def means(scores: ScoreSet, metric: str) -> pd.DataFrame:
     """Mean over the images that have a score, per dataset (rows) and technique (columns)."""
     rows = scores.of(metric)
     wide = rows.groupby(["dataset", "technique"], observed=True)["value"].mean().unstack()
-    return wide.reindex(index=names.dataset_order(wide.index), columns=names.technique_order(wide.columns)).astype(float)
+    return wide.reindex(index=names.dataset_order(wide.index), columns=names.technique_order(wide.columns)).astype(
+        float
+    )
 
 
 def domain_means(table: pd.DataFrame) -> pd.DataFrame:

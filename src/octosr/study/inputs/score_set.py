@@ -78,7 +78,7 @@ class ScoreSet:
     def of(self, metric: str, *, probes: bool = False) -> pd.DataFrame:
         """The rows of one metric, without probes unless asked for."""
         rows = self.frame[self.frame["metric"] == metric]
-        return rows if probes else rows[~rows["technique"].map(names.is_probe)]
+        return rows if probes else rows[~names.probes(rows["technique"])]
 
     def direction(self, metric: str) -> bool:
         """Whether a higher value is better.

@@ -17,6 +17,8 @@ from octosr.study.inputs.stems import lr_stem, pairing_key
 from octosr.study.names import dataset_name, technique_name
 
 KEYS = ("dom", "dset", "tech", "file")
+STUDY_FILES = "the study's own"
+"""``implementation`` in the definition of scores that were read from the study's files."""
 CSV_NAME = re.compile(r"output_([a-z]{4})-([a-z]{3})\.csv")
 _DATASET_OF = {dataset.code: dataset.name for dataset in DATASETS.values()}
 _TECHNIQUE_OF = {technique.code: technique.name for technique in TECHNIQUES.values()}
@@ -104,7 +106,7 @@ def _score_set(rows: list[tuple[str, str, str, float]], metric: str, source: str
     name = f"{metric.lower()}_study"
     frame = tidy(techniques, datasets, images, files, name, values)
     cells = set(zip(techniques, datasets, strict=True))
-    definition = {"implementation": "the study's own", "source": "github.com/vsantjr/DL_BlindSR"}
+    definition = {"implementation": STUDY_FILES, "source": "github.com/vsantjr/DL_BlindSR"}
     return ScoreSet(
         frame,
         kinds=dict.fromkeys(cells, "study"),

@@ -57,8 +57,6 @@ def intervals(
 
 def _bca(values: np.ndarray, level: float, resamples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Intervals of the means of the rows of (cells, images)."""
-    generator = np.random.default_rng(seed)
-    keyword = "rng" if _scipy_has_rng() else "random_state"
     with warnings.catch_warnings():
         warnings.simplefilter("error", stats.DegenerateDataWarning)
         result = stats.bootstrap(
@@ -70,18 +68,6 @@ def _bca(values: np.ndarray, level: float, resamples: int, seed: int) -> tuple[n
             batch=max(1, 4_000_000 // values.size),  # about 32 MB at once
             confidence_level=level,
             method="BCa",
-            **{keyword: generator},
+            rng=np.random.default_rng(seed),
         )
     return result.confidence_interval.low, result.confidence_interval.high
-
-
-def _scipy_has_rng() -> bool:
-    # scipy 1.15 renamed random_state to rng
-    return tuple(int(part) for part in scipy_version().split(".")[:2]) >= (1, 15)
-
-
-def scipy_version() -> str:
-    """The version of scipy that draws."""
-    import scipy
-
-    return str(scipy.__version__)

@@ -39,6 +39,8 @@ def win_tie_loss(comparisons: pd.DataFrame) -> pd.DataFrame:
 
 def totals(matrix: pd.DataFrame) -> pd.DataFrame:
     """Sums of the rows of :func:`win_tie_loss`: columns ``wins``, ``ties``, ``losses``, the most wins first."""
-    sums = {name: [sum(cell[i] for cell in row if cell is not None) for i in range(3)] for name, row in matrix.iterrows()}
+    sums = {
+        name: [sum(cell[i] for cell in row if cell is not None) for i in range(3)] for name, row in matrix.iterrows()
+    }
     out = pd.DataFrame.from_dict(sums, orient="index", columns=["wins", "ties", "losses"])
     return out.sort_values(["wins", "losses"], ascending=[False, True], kind="stable")
