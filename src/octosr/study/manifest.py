@@ -49,7 +49,7 @@ def manifest(
         techniques: techniques that should be there besides those found.
         datasets: datasets that should be there besides those found.
     """
-    states = states or {}
+    states = {cell: State("failed", f"damaged: {why}") for cell, why in scores.damaged.items()} | dict(states or {})
     rows = scores.frame[~names.probes(scores.frame["technique"])]
     found = rows.groupby(["technique", "dataset"], observed=True)["image"].nunique().to_dict()
     valued = rows[rows["value"].notna()]
@@ -88,10 +88,11 @@ def _row(
     notes = []
     if images < expected:
         notes.append(f"{images} of {expected} images")
-    by_nature = names.NEEDS_REFERENCE if names.is_generative(technique) else frozenset()
-    for metric in names.metric_order(metrics - by_nature):
+    for metric in names.metric_order(metrics):
+        if names.is_generative(technique) and scores.compares(metric):
+            continue
         n = counts.get((*cell, metric), 0)
-        if n < images:
+        if n + scores.not_applicable.get((*cell, metric), 0) < images:
             reason = scores.unavailable.get((*cell, metric), "")
             notes.append(f"{names.metric_title(metric)} of {n} of {images} images" + (f" ({reason})" if reason else ""))
     status = "partial" if notes else "complete"

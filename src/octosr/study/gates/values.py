@@ -42,7 +42,7 @@ def degenerate_gate(analysis: Analysis) -> Gate:
     question = "Can every image be judged: large enough for NIQE, not constant, with a score from every metric?"
     scores = analysis.scores
     found, unknown = [], []
-    for metric in (m for m in analysis.metrics if m not in names.NEEDS_REFERENCE):
+    for metric in (m for m in analysis.metrics if not scores.compares(m)):
         rows = scores.of(metric)
         gaps = rows[rows["value"].isna()]
         if len(gaps):

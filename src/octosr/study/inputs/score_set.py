@@ -29,7 +29,10 @@ class ScoreSet:
         higher_is_better: direction of each metric; None where nobody said and the name does not tell.
         kinds: what the images of a cell are: ``study``, ``stand-in``, ``demo``, ``folder``.
         definitions: (technique, dataset, metric) -> what determines the values.
-        unavailable: (technique, dataset, metric) -> why the metric has no value there.
+        unavailable: (technique, dataset, metric) -> why the metric has no value there (for some or all images).
+        not_applicable: (technique, dataset, metric) -> number of images that the metric does not apply to; they have
+            no row.
+        damaged: cells whose table cannot be read -> what is wrong.
         conflicts: directions that inputs disagree about, as sentences.
         sources: where the scores come from, one line each.
     """
@@ -40,10 +43,16 @@ class ScoreSet:
     kinds: dict[Cell, str] = field(default_factory=dict)
     definitions: dict[tuple[str, str, str], Mapping[str, Any]] = field(default_factory=dict)
     unavailable: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    not_applicable: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    damaged: dict[Cell, str] = field(default_factory=dict)
     conflicts: list[str] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        """See :meth:`validate`."""
+        self.validate()
+
+    def validate(self) -> None:
         """Check the frames; fill in directions that the metrics' names tell.
 
         Raises:
@@ -79,6 +88,11 @@ class ScoreSet:
         """The rows of one metric, without probes unless asked for."""
         rows = self.frame[self.frame["metric"] == metric]
         return rows if probes else rows[~names.probes(rows["technique"])]
+
+    def compares(self, metric: str) -> bool:
+        """Whether the metric compares with another image, HR or LR: it has no value where that is missing."""
+        said = (d.get("compares_with", "nothing") for (_, _, m), d in self.definitions.items() if m == metric)
+        return metric in names.NEEDS_REFERENCE or any(other != "nothing" for other in said)
 
     def direction(self, metric: str) -> bool:
         """Whether a higher value is better.
@@ -149,10 +163,13 @@ def merge(sets: Iterable[ScoreSet]) -> ScoreSet:
         merged.kinds |= part.kinds
         merged.definitions |= part.definitions
         merged.unavailable |= part.unavailable
+        merged.not_applicable |= part.not_applicable
+        merged.damaged |= part.damaged
         merged.conflicts += part.conflicts
         merged.sources += part.sources
     merged.frame = _united([part.frame for part in parts], merged.sources)
     merged.details = _united([part.details for part in parts], merged.sources)
+    merged.validate()
     return merged
 
 

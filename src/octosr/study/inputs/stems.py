@@ -23,8 +23,13 @@ def lr_stem(file: str) -> str:
     return _PASSES.sub("", _EXTENSION.sub("", file).removesuffix("_res"))
 
 
-def pairing_key(technique: str, stem: str) -> str:
+def pairing_key(technique: str, stem: str, *, generated: bool = False) -> str:
     """The ``image`` of a tidy frame: the LR stem, or a name of its own for images that were made from no LR image.
+
+    Args:
+        technique: the study's GANs always generate.
+        stem: the LR image's stem, or the number or seed of a generated image.
+        generated: the image is known to be made from no LR image.
 
     Generated images are numbered (``17``) or named after their seed (``seed1000``): equal names of two generators mean
     nothing, so their key starts with the technique and pairs with no other.
@@ -32,5 +37,5 @@ def pairing_key(technique: str, stem: str) -> str:
     >>> pairing_key("dan", "low_0"), pairing_key("fastgan", "0"), pairing_key("my_gan", "seed1000")
     ('low_0', 'fastgan:0', 'my_gan:seed1000')
     """
-    generated = is_generative(technique) or _SEED.fullmatch(stem) is not None
-    return f"{technique}:{stem}" if generated else stem
+    alone = generated or is_generative(technique) or _SEED.fullmatch(stem) is not None
+    return f"{technique}:{stem}" if alone else stem
