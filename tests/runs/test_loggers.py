@@ -14,7 +14,8 @@ import octosr._torchvision  # noqa: F401  (before anything that imports torchvis
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger  # isort: skip
 
 from octosr.errors import ConfigError
-from octosr.runs.loggers import build_logger, has_wandb_key, open_logger, run_id, wandb_mode, without_secrets
+from octosr.runs.loggers import build_logger, open_logger, run_id
+from octosr.runs.wandb_access import has_wandb_key, wandb_mode, without_secrets
 
 CONF = Path(__file__).parents[2] / "conf"
 

@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import octosr._torchvision  # noqa: F401  (before Lightning, which imports torchvision)
+
+# isort: split
 import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import netrc
-import os
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
-from urllib.parse import urlparse
+from typing import Literal
 
+import octosr._torchvision  # noqa: F401  (before Lightning, which imports torchvision)
+
+# isort: split
 import pytorch_lightning as pl
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import CSVLogger, Logger
@@ -20,12 +19,11 @@ from pytorch_lightning.loggers import CSVLogger, Logger
 from octosr.catalog import DATASETS
 from octosr.errors import ConfigError, nearest
 from octosr.runs.sweep import in_sweep
+from octosr.runs.wandb_access import keep_under, wandb_mode, without_secrets
 
 log = logging.getLogger(__name__)
 
 NAMES = ("wandb", "csv", "tensorboard", "none")
-MODES = ("online", "offline", "disabled")
-_SECRET = re.compile(r"(key|token|secret|password|passwd|credential)s?$", re.IGNORECASE)
 
 
 @contextmanager
@@ -87,54 +85,9 @@ def run_id(cfg: DictConfig, job: str) -> str:
     return hashlib.sha256("\n".join(str(part) for part in parts).encode()).hexdigest()[:12]
 
 
-def wandb_mode(asked: str | None) -> str:
-    """``online``, ``offline`` or ``disabled``: what is asked for, else WANDB_MODE, else by whether there is a key.
-
-    Raises:
-        ConfigError: another mode.
-    """
-    mode = asked or os.environ.get("WANDB_MODE")
-    if mode is None:
-        mode = "online" if has_wandb_key() else "offline"
-    mode = {"dryrun": "offline", "run": "online"}.get(mode, mode)  # names of old
-    if mode not in MODES:
-        raise ConfigError(f"logger.mode must be one of {', '.join(MODES)}, but got {mode!r}.{nearest(mode, MODES)}")
-    return mode
-
-
-def has_wandb_key() -> bool:
-    """Whether a W&B key is configured: in the environment, a netrc file or wandb's settings. Asks no server."""
-    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
-        return True
-    host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
-    for path in (os.environ.get("NETRC"), "~/.netrc", "~/_netrc"):
-        file = Path(path).expanduser() if path else None
-        if file is not None and file.is_file() and netrc.netrc(file).authenticators(host):
-            return True
-    import wandb
-
-    return bool(wandb.setup().settings.api_key)
-
-
-def without_secrets(value: Any) -> Any:
-    """A copy of a nested config without the entries whose name says that they are secret."""
-    if isinstance(value, Mapping):
-        return {k: without_secrets(v) for k, v in value.items() if not _SECRET.search(str(k))}
-    if isinstance(value, list | tuple):
-        return [without_secrets(item) for item in value]
-    return value
-
-
 def _wandb(cfg: DictConfig, job: str, kind: str) -> Logger:
     root = Path(cfg.output_root).resolve() / "wandb"
-    root.mkdir(parents=True, exist_ok=True)
-    # wandb keeps caches and logs in the home folder unless told otherwise; a run writes under output_root only.
-    for variable, folder in (
-        ("WANDB_CACHE_DIR", "cache"),
-        ("WANDB_DATA_DIR", "data"),
-        ("WANDB_ARTIFACT_DIR", "artifacts"),
-    ):
-        os.environ.setdefault(variable, str(root / folder))
+    keep_under(root)
     import wandb
 
     settings = cfg.logger
@@ -145,7 +98,7 @@ def _wandb(cfg: DictConfig, job: str, kind: str) -> Logger:
         project=settings.project,
         entity=settings.entity,
         name=f"{cfg.technique.name}/{cfg.dataset.name}",
-        group=cfg.technique.name,
+        group=settings.get("group") or cfg.technique.name,
         job_type=job,
         id=run_id(cfg, job),
         tags=sorted(set(tags)),

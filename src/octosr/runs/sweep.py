@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import math
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -20,8 +21,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from octosr.catalog import DATASETS
-from octosr.data.locate import locate, missing_message
 from octosr.errors import MissingDataError, OctoSRError
+from octosr.runs.cells import CellState, forget_state, is_main_process, write_state
 from octosr.runs.console import console
 
 
@@ -81,24 +82,37 @@ class SweepCallback(Callback):
         root = Path(str(OmegaConf.select(config, "data.root")))
         missing = [name for name in _swept_datasets(config) if not _is_there(name, root)]
         if missing:
+            from octosr.data.locate import missing_message
+
             sys.stderr.write(f"error: {missing_message(missing, root)}\n")
             raise SystemExit(1)
 
+    def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Start the clock, and forget how the cell ended last time."""
+        self._started = time.monotonic()
+        if is_main_process():
+            forget_state(*_place(config))
+
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
-        """Say one line about a finished cell."""
-        if config.hydra.mode != RunMode.MULTIRUN:
-            return
+        """Write how the cell ended; in a sweep, say one line about it."""
         name = " ".join(config.hydra.overrides.task)
         if job_return.status == JobStatus.COMPLETED:
             value = job_return.return_value
             cell = _Cell(name, value if isinstance(value, CellResult) else None)
         else:
             error = job_return._return_value
-            if not isinstance(error, OctoSRError):
-                log.error("a bug, not a setting", exc_info=error)
             cell = _Cell(
                 name, None, str(error) if isinstance(error, OctoSRError) else f"{type(error).__name__}: {error}"
             )
+        if is_main_process():
+            root, job, technique, dataset = _place(config)
+            seconds = time.monotonic() - self._started
+            state: Literal["done", "failed"] = "failed" if cell.error else "done"
+            write_state(root, CellState(technique, dataset, job, state, cell.error, seconds))
+        if config.hydra.mode != RunMode.MULTIRUN:
+            return
+        if cell.error and not isinstance(job_return._return_value, OctoSRError):
+            log.error("a bug, not a setting", exc_info=job_return._return_value)
         _cells.append(cell)
         console.print(_line(cell))
 
@@ -170,6 +184,16 @@ def _line(cell: _Cell) -> str:
     return f"{head}{label}  {values}  {escape(result.note)}"
 
 
+def _place(config: DictConfig) -> tuple[Path, str, str, str]:
+    """Where the state of a cell stands: output root, job, technique, dataset."""
+    return (
+        Path(str(config.output_root)),
+        str(config.hydra.job.name),
+        str(config.technique.name),
+        str(config.dataset.name),
+    )
+
+
 def _swept_datasets(config: DictConfig) -> list[str]:
     """The study datasets that the ``dataset=`` override of a sweep stands for, globs resolved."""
     loader = GlobalHydra.instance().config_loader()
@@ -182,6 +206,8 @@ def _swept_datasets(config: DictConfig) -> list[str]:
 
 
 def _is_there(name: str, root: Path) -> bool:
+    from octosr.data.locate import locate  # imports torch, which report.py does without
+
     try:
         locate(name, root)
     except MissingDataError:

@@ -52,7 +52,7 @@ def rank_chart(ranks: pd.DataFrame, *, title: str) -> Figure:
     widest = max(len(label(title_of(name), 16)) for name in techniques)
     figure.legend(
         loc="outside lower left",
-        ncols=min(len(techniques), int(5.0 / (0.55 + 0.075 * widest))),
+        ncols=min(len(techniques), int(5.0 / (0.5 + 0.065 * widest))),
         handletextpad=0.4,
         columnspacing=1.2,
     )
