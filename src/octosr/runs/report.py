@@ -57,7 +57,7 @@ def report(cfg: DictConfig) -> None:
 
     folder = Path(cfg.output_root) / "report"
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("analysing", total=None)
         document = build_document(scores, states=states, options=options)
         if standins:

@@ -55,8 +55,8 @@ def agreement(frame: pd.DataFrame, *, x: str, y: str) -> Figure:
     for number in range(len(techniques), len(grid)):
         grid[number].set_visible(False)
         grid[number - columns].tick_params(labelbottom=True)
-    figure.supxlabel(label(metric_title(x)), fontsize=9)
-    figure.supylabel(label(metric_title(y)), fontsize=9)
+    figure.supxlabel(label(metric_title(x), 40), fontsize=9)
+    figure.supylabel(label(metric_title(y), 40), fontsize=9)
     return figure
 
 

@@ -29,7 +29,7 @@ def heatmap(means: pd.DataFrame, *, title: str, higher_is_better: bool, digits: 
     values = means.to_numpy(dtype=float)
     goodness = _within_rows(values if higher_is_better else -values)
     longest = max(len(f"{v:.{digits}f}") for v in values.ravel())
-    figure, axes = _grid(means, title, cell=max(0.52, 0.095 * longest))
+    figure, axes = _grid(means, title, cell=max(0.6, 0.095 * longest))
     blues = colormaps["Blues"]
     for row, column in np.ndindex(values.shape):
         value, shade = values[row, column], goodness[row, column]

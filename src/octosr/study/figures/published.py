@@ -48,7 +48,6 @@ def published_against_ours(frame: pd.DataFrame, *, metric: str) -> Figure:
     for number in range(len(techniques), len(grid)):
         grid[number].set_visible(False)
         grid[number - columns].tick_params(labelbottom=True)
-    figure.supxlabel(f"mean {metric_title(metric)}", fontsize=9)
     handles = [
         Line2D([], [], linestyle="none", marker="o", markeredgecolor=INK, markerfacecolor=fill, label=text)
         for text, fill in (("published", "white"), ("ours", INK))

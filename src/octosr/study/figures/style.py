@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import textwrap
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -79,6 +80,7 @@ _SETTINGS: dict[str, Any] = {
     "svg.hashsalt": "octosr",  # the same figure gives the same bytes
     "svg.fonttype": "path",
 }
+_CHARACTER = 0.088  # mean width in inches of a character of a figure's title
 _lock = threading.RLock()
 
 
@@ -142,7 +144,7 @@ def new_figure(width: float, height: float, title: str = "") -> Figure:
     """
     figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
     if title:
-        figure.suptitle(label(title, 90), x=0.01, ha="left")
+        figure.suptitle(textwrap.fill(label(title, 160), int(width / _CHARACTER)), x=0.01, ha="left")
     return figure
 
 
