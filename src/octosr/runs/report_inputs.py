@@ -103,7 +103,7 @@ def options(cfg: DictConfig, scores: ScoreSet) -> Options:
             level=float(cfg.level),
             resamples=int(cfg.resamples),
             seed=int(cfg.seed),
-            techniques=tuple(_techniques(cfg)),
+            techniques=tuple(name for name in _techniques(cfg) if not names.is_probe(name)),
             datasets=tuple(expected),
         )
     except ValueError as error:

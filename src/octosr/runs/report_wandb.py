@@ -88,7 +88,7 @@ def content(document: Document, exported: Exported) -> dict[str, Any]:
 
     logged: dict[str, Any] = {}
     for table, rows in _tables(document):
-        columns = [str(name) for name in table.frame.columns]
+        columns: list[str | int] = [str(name) for name in table.frame.columns]
         logged[f"tables/{table.key}"] = wandb.Table(columns=columns, data=rows, allow_mixed_types=True)
     for section in document.sections:
         for figure in section.figures:

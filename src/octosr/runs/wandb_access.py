@@ -7,12 +7,13 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast, get_args
 from urllib.parse import urlparse
 
 from octosr.errors import ConfigError, nearest
 
-MODES = ("online", "offline", "disabled")
+Mode = Literal["online", "offline", "disabled"]
+MODES: tuple[Mode, ...] = get_args(Mode)
 _SECRET = re.compile(r"(key|token|secret|password|passwd|credential)s?$", re.IGNORECASE)
 
 
@@ -27,7 +28,7 @@ def keep_under(root: Path) -> None:
         os.environ.setdefault(variable, str(root / folder))
 
 
-def wandb_mode(asked: str | None) -> str:
+def wandb_mode(asked: str | None) -> Mode:
     """``online``, ``offline`` or ``disabled``: what is asked for, else WANDB_MODE, else by whether there is a key.
 
     Raises:
@@ -39,7 +40,7 @@ def wandb_mode(asked: str | None) -> str:
     mode = {"dryrun": "offline", "run": "online"}.get(mode, mode)  # names of old
     if mode not in MODES:
         raise ConfigError(f"logger.mode must be one of {', '.join(MODES)}, but got {mode!r}.{nearest(mode, MODES)}")
-    return mode
+    return cast(Mode, mode)
 
 
 def has_wandb_key() -> bool:
