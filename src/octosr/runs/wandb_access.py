@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, get_args
 from urllib.parse import urlparse
 
 from octosr.errors import ConfigError, nearest
@@ -40,7 +40,7 @@ def wandb_mode(asked: str | None) -> Mode:
     mode = {"dryrun": "offline", "run": "online"}.get(mode, mode)  # names of old
     if mode not in MODES:
         raise ConfigError(f"logger.mode must be one of {', '.join(MODES)}, but got {mode!r}.{nearest(mode, MODES)}")
-    return cast(Mode, mode)
+    return mode
 
 
 def has_wandb_key() -> bool:
