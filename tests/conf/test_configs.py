@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import pytorch_lightning as pl
+from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
@@ -49,6 +50,19 @@ def test_study_dataset_composes(composer: Composer, dataset: str) -> None:
 def test_every_option_composes_and_resolves(composer: Composer, command: str, group: str, option: str) -> None:
     cfg = composer(command, "dataset=isaid", f"{group}={option}")
     container = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    for target in _targets(container):
+        assert callable(get_object(target)), target
+
+
+@pytest.mark.parametrize("wandb", options("report/wandb"))
+def test_the_report_composes_and_resolves(wandb: str) -> None:
+    with initialize_config_dir(str(CONF / "report"), version_base="1.3"):
+        cfg = compose("report", [f"wandb={wandb}", "metrics=[niqe,maniqa]"])
+    container = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    assert isinstance(container, dict)
+    assert container["wandb"]["mode"] == (None if wandb == "none" else wandb)
+    assert container["wandb"]["group"] == "study"
+    assert container["metrics"] == ["niqe", "maniqa"]
     for target in _targets(container):
         assert callable(get_object(target)), target
 

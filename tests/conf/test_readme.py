@@ -21,7 +21,8 @@ def test_command_composes(command: str) -> None:
     _, script, *arguments = shlex.split(command)
     assert (ROOT / script).is_file()
     name = Path(script).stem
-    folder = ROOT / "conf" / ("prepare" if name == "prepare" else "")
+    folder = ROOT / "conf" / (name if name in ("prepare", "report") else "")
+    arguments = ["missing=true" if argument == "--missing" else argument for argument in arguments]
     with initialize_config_dir(str(folder), version_base="1.3"):
         parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
         single = []
