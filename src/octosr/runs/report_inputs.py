@@ -30,7 +30,7 @@ def as_list(value: str | ListConfig | Sequence[str] | None) -> list[str]:
     if value is None:
         return []
     parts = value.split(",") if isinstance(value, str) else [str(part) for part in value]
-    return list(dict.fromkeys(part.strip() for part in parts if part.strip()))
+    return [part.strip() for part in parts if part.strip()]
 
 
 def read(cfg: DictConfig) -> ScoreSet:
@@ -129,11 +129,11 @@ def states(cfg: DictConfig) -> dict[Cell, State]:
 
 
 def _techniques(cfg: DictConfig) -> list[str]:
-    return [names.technique_name(name) for name in as_list(cfg.techniques)]
+    return [names.technique_name(name) for name in dict.fromkeys(as_list(cfg.techniques))]
 
 
 def _datasets(cfg: DictConfig) -> list[str]:
-    return [names.dataset_name(name) for name in as_list(cfg.datasets)]
+    return [names.dataset_name(name) for name in dict.fromkeys(as_list(cfg.datasets))]
 
 
 def _cells(frame: pd.DataFrame) -> set[Cell]:

@@ -41,7 +41,7 @@ def _metric(section: Section, one: Beside) -> None:
             f"{published} as published and our {title}",
             frame,
             caption=" ".join(one.differences) or "No difference of protocol is known.",
-            digits={"published": 6, "ours": 6, "difference": 6},
+            digits={name: 6 for name in ("published", "ours", "difference") if name in frame.columns},
             missing="not comparable",
         )
     )
