@@ -13,6 +13,7 @@ from typing import Any, Literal
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
@@ -79,6 +80,8 @@ class SweepCallback(Callback):
         """
         _cells.clear()
         _said.clear()
+        if _works_on_saved_images(config):
+            return
         root = Path(str(OmegaConf.select(config, "data.root")))
         missing = [name for name in _swept_datasets(config) if not _is_there(name, root)]
         if missing:
@@ -196,13 +199,26 @@ def _place(config: DictConfig) -> tuple[Path, str, str, str]:
 
 def _swept_datasets(config: DictConfig) -> list[str]:
     """The study datasets that the ``dataset=`` override of a sweep stands for, globs resolved."""
-    loader = GlobalHydra.instance().config_loader()
-    parser = OverridesParser.create(config_loader=loader)
     names: list[str] = []
-    for override in parser.parse_overrides(list(config.hydra.overrides.task)):
+    for override in _overrides(config):
         if override.key_or_group == "dataset" and override.is_sweep_override():
             names += list(override.sweep_string_iterator())
     return [name for name in names if name in DATASETS]
+
+
+def _works_on_saved_images(config: DictConfig) -> bool:
+    """Whether every cell scores images that are there already, for which no LR images are needed."""
+    chosen: dict[str, list[str]] = {}
+    for override in _overrides(config):
+        sweep = override.is_sweep_override()
+        values = list(override.sweep_string_iterator()) if sweep else [str(override.get_value_element_as_str())]
+        chosen[override.key_or_group] = values
+    return chosen.get("technique") == ["precomputed"] or chosen.get("metrics.only") == ["true"]
+
+
+def _overrides(config: DictConfig) -> list[Override]:
+    parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+    return list(parser.parse_overrides(list(config.hydra.overrides.task)))
 
 
 def _is_there(name: str, root: Path) -> bool:
