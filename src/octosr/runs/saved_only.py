@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from octosr.data.atomic import write_bytes
+from octosr.atomic import write_bytes
 from octosr.data.datamodule import ImageDataModule
 from octosr.data.locate import MARKER, natural_key
 from octosr.data.results import Results, find_results

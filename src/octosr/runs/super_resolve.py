@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import octosr._torchvision  # noqa: F401  (before Lightning, which imports torchvision)
+
+# isort: split
 import pytorch_lightning as pl
 from omegaconf import DictConfig
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from octosr.atomic import write_bytes
 from octosr.catalog import DATASETS, TECHNIQUES
 from octosr.errors import OctoSRError
 from octosr.scores.content import ScoreStoreError
@@ -150,10 +151,8 @@ def _by_metric(store: ScoreStore) -> Iterator[tuple[str, str, pd.DataFrame]]:
 
 
 def _write(path: Path, content: bytes) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
-    temporary.write_bytes(content)
-    return temporary.replace(path)
+    write_bytes(path, content)
+    return path
 
 
 if __name__ == "__main__":
