@@ -7,11 +7,18 @@ from pathlib import Path
 
 import example
 import pandas as pd
+import pytest
 from PIL import Image
 
 from octosr.study.page import ImageRoots, Limits, collect
 from octosr.study.page.previews import LADDER
 from octosr.study.page.text import script_json
+
+
+@pytest.fixture(scope="module")
+def explorer(study):
+    """One image of each dataset is embedded."""
+    return study.explorer(Limits(rounds=1))
 
 
 def dataset(explorer, name):
@@ -22,8 +29,7 @@ def opened(uri: str) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2])))
 
 
-def test_scores_are_those_of_the_frame(study):
-    explorer = study.explorer(Limits(rounds=1))
+def test_scores_are_those_of_the_frame(study, explorer):
     techniques = [t["name"] for t in explorer.index["techniques"]]
     assert techniques == ["dan", "fastgan", "moesr", "bicubic", "lanczos"]
     rows = study.frame[study.frame["technique"] != "fastgan"]
@@ -36,8 +42,8 @@ def test_scores_are_those_of_the_frame(study):
     assert compared == 14 * 4 * 2
 
 
-def test_samples_of_a_gan_are_images_of_their_own(study):
-    images = dataset(study.explorer(Limits(rounds=1)), "isaid")["images"]
+def test_samples_of_a_gan_are_images_of_their_own(explorer):
+    images = dataset(explorer, "isaid")["images"]
     samples = [image for image in images if "g" in image]
     assert [image["n"] for image in samples] == ["seed0000", "seed0001"]
     assert all(len(row) == 1 for image in samples for row in image["s"])
@@ -45,8 +51,7 @@ def test_samples_of_a_gan_are_images_of_their_own(study):
     assert all(sum(map(bool, image["f"])) == 1 for image in samples)
 
 
-def test_links_lead_to_the_files(study):
-    explorer = study.explorer(Limits(rounds=1))
+def test_links_lead_to_the_files(study, explorer):
     report, found = study.folder / "report", 0
     for data in explorer.index["datasets"]:
         for image in data["images"]:
@@ -59,8 +64,7 @@ def test_links_lead_to_the_files(study):
     assert {file for file in hostile["f"] if file} == {"%3Cimg%20src%3Dx%20onerror%3Dalert%281%29%3E.png"}
 
 
-def test_previews_show_the_images(study):
-    explorer = study.explorer(Limits(rounds=1))
+def test_previews_show_the_images(study, explorer):
     preview = explorer.previews[0]
     item = explorer.index["datasets"][preview.dataset]["images"][preview.item]
     kinds = [source["kind"] for source in explorer.index["sources"]]
@@ -79,8 +83,7 @@ def test_previews_show_the_images(study):
     assert preview.size == (512, 512)
 
 
-def test_thumbnails_of_all_lr_images(study):
-    explorer = study.explorer(Limits(rounds=1))
+def test_thumbnails_of_all_lr_images(explorer):
     for data, sheet in zip(explorer.index["datasets"], explorer.sheets, strict=True):
         paired = [k for k, image in enumerate(data["images"]) if "g" not in image]
         assert set(paired) <= set(sheet.places)
@@ -142,6 +145,13 @@ def test_an_unreadable_image_is_named(study, tmp_path: Path):
     assert len(explorer.previews[0].uris) == 1
     # A technique with images but without scores is there as well.
     assert [t["name"] for t in explorer.index["techniques"]] == ["dan", "moesr"]
+
+
+def test_samples_that_the_readers_marked_pair_with_nothing(tmp_path: Path):
+    row = {"dataset": "x", "domain": "Other", "metric": "niqe", "value": 1.0, "file": "7"}
+    frame = pd.DataFrame([row | {"technique": "dan", "image": "7"}, row | {"technique": "my_gan", "image": "my_gan:7"}])
+    images = collect(frame, tmp_path, ImageRoots(), higher_is_better={"niqe": False}).index["datasets"][0]["images"]
+    assert [(image["n"], image.get("g")) for image in images] == [("7", None), ("7", 1)]
 
 
 def test_odd_scores_survive_json(tmp_path: Path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from octosr.catalog import DATASETS, TECHNIQUES
+from octosr.study import names
 from octosr.study.page.sources import EMPTY, Folder, ImageRoots, hr_folder, hr_techniques, lr_folder, reference_folder
 
 
@@ -69,12 +69,7 @@ class Catalogue:
 def natural_key(text: str) -> list[tuple[int, int, str]]:
     """Sort key that puts ``im2`` before ``im10``."""
     pieces = re.split(r"([0-9]+)", text)
-    return [(1, int(p), p) if k % 2 else (0, 0, p.casefold() + "\0" + p) for k, p in enumerate(pieces)]
-
-
-def is_generator(technique: str) -> bool:
-    """Whether a technique's images belong to no LR image."""
-    return technique in TECHNIQUES and not TECHNIQUES[technique].single_image
+    return [(1, len(p.lstrip("0")), p.lstrip("0")) if k % 2 else (0, 0, p) for k, p in enumerate(pieces)]
 
 
 def build(frame: pd.DataFrame, roots: ImageRoots, metrics: Sequence[str]) -> Catalogue:
@@ -85,22 +80,17 @@ def build(frame: pd.DataFrame, roots: ImageRoots, metrics: Sequence[str]) -> Cat
         roots: where images are looked for.
         metrics: names of the metrics to show, in order.
     """
-    names = sorted(set(frame["dataset"]), key=_position(list(DATASETS)))
-    on_disk = {technique for name in names for technique in hr_techniques(roots, name)}
-    techniques = sorted(set(frame["technique"]) | on_disk, key=_position(list(TECHNIQUES)))
+    listed = names.dataset_order(frame["dataset"].unique())
+    on_disk = {technique for name in listed for technique in hr_techniques(roots, name)}
+    techniques = names.technique_order({*frame["technique"].unique(), *on_disk})
     sources = [Source("lr")]
     if "bicubic" not in techniques:
         sources.append(Source("bicubic"))
     sources += [Source("technique", t) for t in range(len(techniques))]
     sources.append(Source("reference"))
     groups = dict(iter(frame.groupby("dataset", sort=False)))
-    datasets = [_dataset(name, groups[name], roots, techniques, metrics, sources) for name in names]
+    datasets = [_dataset(name, groups[name], roots, techniques, metrics, sources) for name in listed]
     return Catalogue(techniques, list(metrics), sources, datasets)
-
-
-def _position(known: list[str]) -> Callable[[str], tuple[int, list[tuple[int, int, str]]]]:
-    order = {name: k for k, name in enumerate(known)}
-    return lambda name: (order.get(name, len(order)), natural_key(name))
 
 
 def _dataset(
@@ -111,22 +101,27 @@ def _dataset(
     metrics: Sequence[str],
     sources: list[Source],
 ) -> DatasetItems:
-    generators = [t for t, technique in enumerate(techniques) if is_generator(technique)]
     position = {technique: t for t, technique in enumerate(techniques)}
-    owner = frame["technique"].map(position)
-    owner = owner.where(owner.isin(generators), -1).astype(int)
-    keys = pd.MultiIndex.from_arrays([owner, frame["image"].astype(str)])
-    unique = sorted(set(keys), key=lambda key: (key[0], natural_key(key[1])))
+    # Lists and dictionaries, not pandas' strings: names of files may hold bytes that are no valid Unicode.
+    rows = list(zip(frame["technique"], map(str, frame["image"]), map(str, frame["file"]), strict=True))
+    keys = [
+        (position[technique], image.removeprefix(f"{technique}:"))
+        if names.is_generative(technique) or image.startswith(f"{technique}:")  # as the readers name samples
+        else (-1, image)
+        for technique, image, _ in rows
+    ]
+    unique = sorted(set(keys), key=lambda key: (key[0], natural_key(key[1]), key[1]))
     items = [Item(image, None if t < 0 else t) for t, image in unique]
     scores = np.full((len(metrics), len(techniques), len(items)), np.nan)
-    columns = pd.MultiIndex.from_tuples(unique).get_indexer(keys) if unique else np.zeros(0, dtype=int)
+    place = {key: k for k, key in enumerate(unique)}
+    columns = np.array([place[key] for key in keys], dtype=int)
     shown = frame["metric"].isin(list(metrics)).to_numpy()
     m = frame["metric"].map({metric: k for k, metric in enumerate(metrics)})[shown].astype(int)
     t = frame["technique"].map(position)[shown].astype(int)
     scores[m, t, columns[shown]] = frame["value"].to_numpy(dtype=float)[shown]
     spellings: dict[tuple[int, int], list[str]] = {}
-    for column, technique, file in zip(columns, frame["technique"], frame["file"].astype(str), strict=True):
-        spellings.setdefault((int(column), position[technique]), []).append(file)
+    for key, (technique, _, file) in zip(keys, rows, strict=True):
+        spellings.setdefault((place[key], position[technique]), []).append(file)
     _find_files(items, name, roots, techniques, sources, spellings)
     domains = frame["domain"]
     return DatasetItems(name, str(domains.iloc[0]) if len(domains) else "Other", items, scores)
@@ -150,12 +145,12 @@ def _find_files(
             if item.generator is not None and item.generator != source.technique:
                 continue
             # The study's LR files are named low_NAME; its readers may drop the prefix.
-            names = [*spellings.get((column, source.technique or 0), []), item.name, f"low_{item.name}"]
-            _note(item, s, folder, names if source.technique is not None else names[-2:])
+            wanted = [*spellings.get((column, source.technique or 0), []), item.name, f"low_{item.name}"]
+            _note(item, s, folder, wanted if source.technique is not None else wanted[-2:])
 
 
-def _note(item: Item, source: int, folder: Folder, names: Iterable[str]) -> None:
-    found = folder.find(*names)
+def _note(item: Item, source: int, folder: Folder, wanted: Iterable[str]) -> None:
+    found = folder.find(*wanted)
     if found is None:
         return
     item.files[source] = found

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from octosr.catalog import TECHNIQUES
+from octosr.study import names
 from octosr.study.page import catalogue as cat
-from octosr.study.page.catalogue import is_generator
 from octosr.study.page.picks import interleaved, picks
 from octosr.study.page.previews import Embedded, Limits, Preview, by_dataset, embed, preview_bytes
 from octosr.study.page.sources import ImageRoots, link
@@ -85,8 +85,8 @@ def collect(
     roots: ImageRoots,
     *,
     higher_is_better: Mapping[str, bool],
-    title: Callable[[str], str] = str,
-    metric_title: Callable[[str], str] = str,
+    title: Callable[[str], str] = names.title,
+    metric_title: Callable[[str], str] = names.metric_title,
     limits: Limits | None = None,
 ) -> ExplorerData:
     """Gather everything for the explorer.
@@ -104,7 +104,7 @@ def collect(
         The data; the same frame and the same images give the same data.
     """
     limits = limits or Limits()
-    metrics = [str(metric) for metric in frame["metric"].unique()]
+    metrics = names.metric_order(frame["metric"].unique())
     catalogue = cat.build(frame, roots, metrics)
     directions = [higher_is_better.get(metric) for metric in metrics]
     order = [_order(data, directions) for data in catalogue.datasets]
@@ -115,7 +115,7 @@ def collect(
             {
                 "name": printable(t),
                 "title": printable(title(t)),
-                "paired": not is_generator(t),
+                "paired": not names.is_generative(t),
                 "study": t in TECHNIQUES,
             }
             for t in catalogue.techniques
