@@ -64,7 +64,7 @@ def is_problem(message, tolerated: str) -> bool:
 
 def settled(page) -> None:
     """Wait until the pictures of the chosen image have arrived."""
-    page.locator("#ex-stage:not([data-state='loading'])").wait_for()
+    page.locator("#ex-stage:not([data-state='loading'])").wait_for(state="attached")
 
 
 def column(page, table: str, k: int) -> list[str]:
@@ -119,6 +119,7 @@ def test_rows_are_filtered(visit, page):
     assert rows.count() == 22
     tab.fill("input[data-filter='table-images']", "isaid SEED")
     assert rows.count() == 2
+    assert tab.inner_text("#t-images .filter output") == "2 of 22 rows"
     tab.fill("input[data-filter='table-images']", "")
     assert rows.count() == 22
 
@@ -441,10 +442,10 @@ def test_moved_away_from_its_images(visit, study, tmp_path):
 def test_scores_without_images(visit, study, tmp_path):
     explorer = collect(study.frame, tmp_path, ImageRoots(), higher_is_better=example.DIRECTIONS)
     tab = visit(write(study.document, explorer, tmp_path))
-    assert "No picture of this image" in tab.inner_text("#ex-stage-note")
+    assert "only scores are shown" in tab.inner_text(".ex-policy")
+    assert not tab.is_visible("#ex-stage")
     assert tab.locator("#ex-table tbody tr").count() == 4
     assert tab.locator("#ex-table .best").count() == 2
-    assert "No image file" in tab.inner_text("#ex-links")
 
 
 def test_tables_are_there_without_scripts(visit, browser, page):

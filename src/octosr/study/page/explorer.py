@@ -52,6 +52,11 @@ class ExplorerData:
         """Number of images, embedded or not."""
         return sum(len(dataset["images"]) for dataset in self.index["datasets"])
 
+    @property
+    def with_files(self) -> bool:
+        """Whether any image was found on the disk."""
+        return any(any(image["f"]) for dataset in self.index["datasets"] for image in dataset["images"])
+
     def fitted(self, room: int) -> ExplorerData:
         """The same with no more than `room` characters of pictures; the most important stay."""
         if self.bytes <= room:

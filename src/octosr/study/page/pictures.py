@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from typing import Any
 
 MAX_SVG = 400_000
@@ -36,6 +37,26 @@ def draw(figure: Any) -> tuple[str, bytes]:
         if len(png) < len(svg):
             return "image/png", png
     return "image/svg+xml", svg
+
+
+def size(content: bytes) -> tuple[int, int]:
+    """Width and height of a figure in CSS pixels (1/96 inch); of a PNG without a resolution, in pixels.
+
+    >>> size(b'<svg width="72pt" height="144.0pt" viewBox="0 0 72 144"/>')
+    (96, 192)
+    """
+    if media_type(content) == "image/svg+xml":
+        head = content[:4096].decode("utf-8", "replace")
+        found = [re.search(rf'<svg[^>]*\b{side}="([0-9.]+)(pt|px)?"', head) for side in ("width", "height")]
+        points = [float(m[1]) * (96 / 72 if m[2] == "pt" else 1) if m else 0.0 for m in found]
+        width, height = points
+    else:
+        from PIL import Image
+
+        with Image.open(io.BytesIO(content)) as image:
+            dpi = float(image.info.get("dpi", (96, 96))[0]) or 96.0
+            width, height = image.width * 96 / dpi, image.height * 96 / dpi
+    return round(width) or 640, round(height) or 480
 
 
 def _saved(figure: Any, kind: str, **settings: Any) -> bytes:

@@ -21,6 +21,9 @@ from octosr.study.page.text import checked_key, fact_text, printable, script_jso
 MAX_BYTES = 19_500_000
 """Size of the page at most; embedded pictures of the explorer give way first."""
 
+LARGE = 580
+"""Width of a figure, in CSS pixels, above which it takes the whole width of the page and not half of it."""
+
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 
 
@@ -161,8 +164,12 @@ def _figure(figure: Figure, extras: Extras) -> dict[str, Any]:
         media_type, content = pictures.draw(figure.draw())
     else:
         media_type = pictures.media_type(content)
+    width, height = pictures.size(content)
     return {
         "key": figure.key,
+        "width": width,
+        "height": height,
+        "large": width > LARGE,
         "title": printable(figure.title),
         "caption": printable(figure.caption),
         "alt": printable(figure.alt or figure.title),

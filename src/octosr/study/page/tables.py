@@ -79,7 +79,8 @@ def view(table: Table, marks: Mapping[str, str]) -> TableView:
     columns = []
     for name, values in zip(names, whole, strict=True):
         present = [value for value in values if not is_missing_cell(value)]
-        columns.append(Column(printable(name), bool(present) and all(map(is_number, present)), marks.get(name, "")))
+        heading = printable(name if name in marks else name.replace("_", " "))
+        columns.append(Column(heading, bool(present) and all(map(is_number, present)), marks.get(name, "")))
     digits = {str(name): count for name, count in table.digits.items()}
     rows = [
         [

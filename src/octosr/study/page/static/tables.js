@@ -31,11 +31,15 @@ for (const table of document.querySelectorAll("table[data-sortable]")) {
 
 for (const field of document.querySelectorAll("input[data-filter]")) {
   const table = byId(field.dataset.filter);
+  const count = field.parentElement.querySelector("output");
   field.addEventListener("input", () => {
     const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
-    for (const row of table.tBodies[0].rows) {
+    const rows = [...table.tBodies[0].rows];
+    for (const row of rows) {
       const text = [...row.cells].map((cell) => cell.textContent).join(" ").toLowerCase();
       row.hidden = !words.every((word) => text.includes(word));
     }
+    const shown = rows.filter((row) => !row.hidden).length;
+    count.textContent = shown < rows.length ? `${shown} of ${rows.length} rows` : `${shown} rows`;
   });
 }
