@@ -214,7 +214,7 @@ def test_the_file_appears_whole_or_not_at_all(tmp_path, monkeypatch):
     def fail(*_):
         raise OSError("disk full")
 
-    monkeypatch.setattr("octosr.study.page.render.os.fsync", fail)
+    monkeypatch.setattr("octosr.atomic.os.fsync", fail)
     with pytest.raises(OSError, match="disk full"):
         write(Document("Second"), None, tmp_path / "report")
     assert path.read_bytes() == before

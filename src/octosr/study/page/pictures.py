@@ -11,6 +11,10 @@ import io
 import re
 from typing import Any
 
+from PIL import Image
+
+from octosr.study.figures.render import to_png, to_svg
+
 MAX_SVG = 400_000
 """Bytes of SVG above which a figure (thousands of points) is drawn as PNG, if that is smaller."""
 
@@ -20,20 +24,15 @@ DPI = 144
 def draw(figure: Any) -> tuple[str, bytes]:
     """Render a matplotlib figure.
 
-    The same figure gives the same bytes: no date, and ids that do not change from run to run.
-
     Args:
         figure: a :class:`matplotlib.figure.Figure`.
 
     Returns:
         Media type and content: SVG, or PNG where the SVG would be large and the PNG is smaller.
     """
-    import matplotlib
-
-    with matplotlib.rc_context({"svg.hashsalt": "octosr", "svg.fonttype": "path"}):
-        svg = _saved(figure, "svg", metadata={"Date": None})
+    svg = to_svg(figure)
     if len(svg) > MAX_SVG:
-        png = _saved(figure, "png", dpi=DPI, metadata={"Software": None})
+        png = to_png(figure, DPI)
         if len(png) < len(svg):
             return "image/png", png
     return "image/svg+xml", svg
@@ -51,18 +50,10 @@ def size(content: bytes) -> tuple[int, int]:
         points = [float(m[1]) * (96 / 72 if m[2] == "pt" else 1) if m else 0.0 for m in found]
         width, height = points
     else:
-        from PIL import Image
-
         with Image.open(io.BytesIO(content)) as image:
             dpi = float(image.info.get("dpi", (96, 96))[0]) or 96.0
             width, height = image.width * 96 / dpi, image.height * 96 / dpi
     return round(width) or 640, round(height) or 480
-
-
-def _saved(figure: Any, kind: str, **settings: Any) -> bytes:
-    stream = io.BytesIO()
-    figure.savefig(stream, format=kind, bbox_inches="tight", **settings)
-    return stream.getvalue()
 
 
 def data_uri(media_type: str, content: bytes) -> str:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from octosr.atomic import write_bytes
 from octosr.errors import OctoSRError
 from octosr.study.document import Document, Figure, Gate, Section, Table
 from octosr.study.page import pictures, tables
@@ -103,19 +102,8 @@ def write(
     Raises:
         OSError: the folder cannot be written; nothing is left behind then.
     """
-    content = render_page(document, explorer, extras, limit).encode("utf-8")
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / "index.html"
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        with temporary.open("xb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    write_bytes(path, render_page(document, explorer, extras, limit).encode("utf-8"))
     return path
 
 
