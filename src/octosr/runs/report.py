@@ -69,7 +69,8 @@ def report(cfg: DictConfig) -> None:
         console.print(f"{summary(cells)} python report.py --missing lists them.", markup=False)
     warnings = [gate for section in document.sections for gate in section.gates if gate.outcome == "warn"]
     if warnings:
-        console.print(f"{len(warnings)} sanity gates warn; the report says what that means.", markup=False)
+        gates = "sanity gate warns" if len(warnings) == 1 else "sanity gates warn"
+        console.print(f"{len(warnings)} {gates}; the report says what that means.", markup=False)
     say_where(page, exported)
 
 
