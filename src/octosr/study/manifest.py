@@ -59,8 +59,8 @@ def manifest(
     out = []
     for dataset in names.dataset_order(wanted_datasets):
         largest = max((n for (_, d), n in found.items() if d == dataset), default=0)
-        kinds = {scores.kinds.get((t, d)) for t, d in found if d == dataset}
-        count = DATASETS[dataset].count if dataset in DATASETS and kinds == {"study"} else 0
+        studied = all((t, d) in scores.studied for t, d in found if d == dataset)
+        count = DATASETS[dataset].count if dataset in DATASETS and studied else 0
         metrics = {m for (_, d, m) in counts if d == dataset}
         for technique in names.technique_order(wanted_techniques):
             cell = (technique, dataset)

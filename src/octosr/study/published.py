@@ -120,7 +120,9 @@ def beside(scores: ScoreSet) -> list[Beside]:
         frame.columns = ["technique", "dataset", "published", "ours", "published_n", "ours_n"]
         frame["kind"] = [scores.kinds.get(c, "unknown") for c in zip(frame["technique"], frame["dataset"], strict=True)]
         same = metric in SAME_VARIANT
-        frame["comparable"] = same & (frame["kind"] == "study") & (frame["published_n"] == frame["ours_n"])
+        cells = zip(frame["technique"], frame["dataset"], strict=True)
+        frame["comparable"] = [same and cell in scores.studied for cell in cells]
+        frame["comparable"] &= frame["published_n"] == frame["ours_n"]
         order = {name: i for i, name in enumerate(names.dataset_order(frame["dataset"]))}
         frame = frame.sort_values(["dataset", "technique"], key=lambda c: c.map(order) if c.name == "dataset" else c)
         out.append(
@@ -147,6 +149,9 @@ def _differences(scores: ScoreSet, metric: str, frame: pd.DataFrame) -> list[str
     standins = int((frame["kind"] == "stand-in").sum())
     if standins:
         out.append(f"{standins} of {len(frame)} cells are of STAND-IN data: other images than the study's.")
+    named = sum(k == "study" and c not in scores.studied for c, k in zip(cells, frame["kind"], strict=True))
+    if named:
+        out.append(f"{named} of {len(frame)} cells are of images that are not named as the study's are.")
     others = sorted(set(frame["kind"]) - {"study", "stand-in"})
     if others:
         n = int(frame["kind"].isin(others).sum())

@@ -65,6 +65,14 @@ def kind_gate(analysis: Analysis) -> Gate:
     counts: dict[str, int] = defaultdict(int)
     for kind in kinds.values():
         counts["STAND-IN" if kind == "stand-in" else kind] += 1
+    foreign = [cell for cell, kind in kinds.items() if kind == "study" and cell not in analysis.scores.studied]
+    if foreign:
+        technique, dataset = foreign[0]
+        finding = (
+            f"{len(foreign)} of {len(kinds)} cells are filed under a study dataset, but their images are not named as "
+            f"the study's are (e.g. {names.title(technique)} on {dataset}): they are other images."
+        )
+        return Gate("gate-kind", question, "warn", finding)
     if set(counts) == {"study"}:
         return Gate("gate-kind", question, "pass", f"All {len(kinds)} cells are.")
     listed = ", ".join(f"{n} {kind}" for kind, n in sorted(counts.items()))

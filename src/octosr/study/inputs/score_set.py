@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
 
+from octosr.catalog import DATASETS
 from octosr.errors import OctoSRError
 from octosr.study import names, scores_frame
 
@@ -88,6 +90,21 @@ class ScoreSet:
         """The rows of one metric, without probes unless asked for."""
         rows = self.frame[self.frame["metric"] == metric]
         return rows if probes else rows[~names.probes(rows["technique"])]
+
+    @cached_property
+    def studied(self) -> frozenset[Cell]:
+        """Cells of the study's own images: filed as such, and named as the study's images are.
+
+        Images of any origin can lie in a folder with a study dataset's name, so the kind alone does not tell.
+        """
+        rows = self.frame[["technique", "dataset", "image"]].drop_duplicates()
+        rows = rows[~names.generative(rows["technique"]) & rows["dataset"].isin(list(DATASETS))]
+        foreign = {
+            (technique, dataset)
+            for technique, dataset, image in rows.itertuples(index=False)
+            if ":" not in image and not DATASETS[dataset].is_study_stem(image)
+        }
+        return frozenset(c for c, kind in self.kinds.items() if kind == "study" and c not in foreign)
 
     def compares(self, metric: str) -> bool:
         """Whether the metric compares with another image, HR or LR: it has no value where that is missing."""

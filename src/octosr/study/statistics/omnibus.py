@@ -59,7 +59,9 @@ def over_datasets(table: pd.DataFrame, higher_is_better: bool, alpha: float = 0.
     place = ranks(block, higher_is_better)
     mean = place.mean().sort_values(kind="stable")
     about = (tuple(map(str, block.index)), tuple(map(str, block.columns)), mean)
-    if k < 2 or n < MIN_DATASETS:
+    if k < 2:
+        return Omnibus("there is nothing to test: no dataset has the means of two techniques", *about)
+    if n < MIN_DATASETS:
         return Omnibus(f"too few for a test: {n} datasets with all of {k} techniques", *about)
     if k == 2:
         _, p = paired(block.iloc[:, 0].to_numpy(), block.iloc[:, 1].to_numpy(), alpha)
@@ -83,8 +85,8 @@ def over_datasets(table: pd.DataFrame, higher_is_better: bool, alpha: float = 0.
 def critical_difference(techniques: int, datasets: int, alpha: float = 0.05) -> float:
     """Nemenyi's critical difference of mean ranks, q * sqrt(k (k + 1) / (6 N)) with q from the studentised range.
 
-    >>> round(critical_difference(5, 14), 4)  # q = 2.728 in Demsar's table
-    1.6303
+    >>> round(critical_difference(5, 14), 2)  # q = 2.728 in Demsar's table
+    1.63
     """
     q = stats.studentized_range.ppf(1 - alpha, techniques, np.inf) / np.sqrt(2)
     return float(q * np.sqrt(techniques * (techniques + 1) / (6 * datasets)))
