@@ -54,7 +54,8 @@ def net(table: pd.DataFrame, technique: str, other: str, higher_is_better: bool)
     sign = 1 if higher_is_better else -1
     gain = sign * (both[technique] - both[other])
     reference = both[other].abs().replace(0, np.nan)
-    of_means = 100 * gain.mean() / abs(both[other].mean()) if len(both) and both[other].mean() else float("nan")
+    whole = both[other].mean()
+    of_means = 100 * gain.mean() / abs(whole) if np.isfinite(whole) and whole else float("nan")
     row = {
         "wins": int((gain > 0).sum()),
         "losses": int((gain < 0).sum()),

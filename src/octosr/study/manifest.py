@@ -112,7 +112,7 @@ def summary(cells: pd.DataFrame) -> str:
 
 def table(cells: pd.DataFrame) -> Table:
     """A manifest as a table of the report."""
-    shown = cells.assign(technique=cells["technique"].map(names.title))
+    shown = cells.assign(technique=cells["technique"].map(names.titles(cells["technique"])))
     return Table(
         "manifest",
         "Which cells are there",
@@ -126,8 +126,7 @@ def table(cells: pd.DataFrame) -> Table:
 def grid(cells: pd.DataFrame) -> Table:
     """The statuses as a grid, one row a dataset and one column a technique."""
     wide = cells.pivot(index="dataset", columns="technique", values="status")
-    wide = wide.reindex(
-        index=names.dataset_order(cells["dataset"]), columns=names.technique_order(cells["technique"])
-    ).rename(columns=names.title)
+    wide = wide.reindex(index=names.dataset_order(cells["dataset"]), columns=names.technique_order(cells["technique"]))
+    wide = wide.rename(columns=names.titles(wide.columns))
     wide.columns.name = None
     return Table("manifest-grid", "Cells at a glance", wide.reset_index(), missing="")

@@ -37,11 +37,9 @@ def _gate(analysis: Analysis, metric: str) -> Gate:
         for dataset, part in both.groupby(level="dataset", sort=False)
     }
     tests = {d: (effect, p) for d, (effect, p) in tests.items() if p == p}
-    before, after = both[PLAIN].mean(), both[PROBE].mean()
+    before, after = (f"{both[c].mean():.4g}".replace("inf", "infinite") for c in (PLAIN, PROBE))
     share = (sign * (both[PROBE] - both[PLAIN]) > 0).mean()
-    finding = (
-        f"Mean {before:.4g} without and {after:.4g} with noise; {share:.0%} of {len(both)} images score better with it."
-    )
+    finding = f"Mean {before} without and {after} with noise; {share:.0%} of {len(both)} images score better with it."
     if not tests:
         return Gate(key, question, "unknown", f"{finding} Too few images on each dataset for a test.")
     corrected = holm(np.array([p for _, p in tests.values()]))

@@ -81,8 +81,9 @@ class ScoreSet:
 
     @property
     def metrics(self) -> list[str]:
-        """Metrics with at least one value and a known direction: those that can rank."""
-        counts = self.frame.groupby("metric", observed=True)["value"].count()
+        """Metrics with a value of a technique to be ranked and a known direction: those that can rank."""
+        ranked = self.frame[~names.probes(self.frame["technique"])]
+        counts = ranked.groupby("metric", observed=True)["value"].count()
         found = names.metric_order(counts[counts > 0].index)
         return [m for m in found if self.higher_is_better.get(m) is not None and m not in names.DESCRIPTIVE]
 

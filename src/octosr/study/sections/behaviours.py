@@ -142,7 +142,7 @@ def _extremes(
         Table(
             "rq2-sharpness",
             "RMS contrast of these images under both techniques",
-            sharp.rename(columns={t: names.title(t) for t in pair}),
+            sharp.rename(columns=names.titles(pair)),
             caption="The study calls it maximum overall contrast. It is the standard deviation of the grey values: it "
             "measures neither edges nor detail."
             + (
@@ -150,6 +150,6 @@ def _extremes(
                 if sharp[[*pair]].isna().all(None)
                 else ""
             ),
-            digits={names.title(t): 3 for t in pair},
+            digits=dict.fromkeys(names.titles(pair).values(), 3),
         )
     )

@@ -63,7 +63,8 @@ def _pair(section: Section, analysis: Analysis, metric: str, a: str, b: str) -> 
         if len(rows):
             mean = {"dataset": "mean I%", "percent": rows["percent"].mean()}
             frame = pd.concat([frame, pd.DataFrame([mean])], ignore_index=True)
-        frame = frame.rename(columns={"winner": names.title(winner), "loser": names.title(loser), "percent": "I%"})
+        shown = names.titles((winner, loser))
+        frame = frame.rename(columns={"winner": shown[winner], "loser": shown[loser], "percent": "I%"})
         section.tables.append(
             Table(
                 f"improvement-{metric}-{_safe(winner)}-over-{_safe(loser)}",
@@ -72,7 +73,7 @@ def _pair(section: Section, analysis: Analysis, metric: str, a: str, b: str) -> 
                 caption="Datasets where it has the better mean; the average is over these only."
                 if len(rows)
                 else "It has the better mean on no dataset.",
-                digits={names.title(winner): digits(metric), names.title(loser): digits(metric), "I%": 3},
+                digits={**dict.fromkeys(shown.values(), digits(metric)), "I%": 3},
                 missing="",
             )
         )
@@ -92,4 +93,5 @@ def _pair(section: Section, analysis: Analysis, metric: str, a: str, b: str) -> 
 
 
 def _safe(name: str) -> str:
-    return "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "_" for c in name)
+    """A name as part of a key; what a key may not hold is written as its code, so different names stay different."""
+    return "".join(c if c.isascii() and (c.isalnum() or c in "-_") else f"_{ord(c):x}" for c in name)

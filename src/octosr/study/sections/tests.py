@@ -93,7 +93,11 @@ def _pairs_table(metric: str, pairs: pd.DataFrame) -> Table:
 
 def _matrix_table(metric: str, matrix: pd.DataFrame) -> Table:
     text = matrix.map(lambda cell: "" if cell is None else " / ".join(map(str, cell)))
-    text = text.rename(index=names.title, columns=names.title).rename_axis("technique").reset_index()
+    text = (
+        text.rename(index=names.titles(text.index), columns=names.titles(text.columns))
+        .rename_axis("technique")
+        .reset_index()
+    )
     return Table(
         f"win-tie-loss-table-{metric}",
         f"Datasets won / tied / lost by {names.metric_title(metric)}",
@@ -115,7 +119,7 @@ def _totals_table(metric: str, matrix: pd.DataFrame) -> Table:
 
 def _nemenyi(metric: str, over: Omnibus) -> Table:
     order = list(over.mean_ranks.index)
-    frame = over.nemenyi.loc[order, order].rename(index=names.title, columns=names.title)
+    frame = over.nemenyi.loc[order, order].rename(index=names.titles(order), columns=names.titles(order))
     frame.columns.name = None
     frame = frame.rename_axis("technique").reset_index()
     ranks = [float(over.mean_ranks[t]) for t in order]
@@ -126,7 +130,7 @@ def _nemenyi(metric: str, over: Omnibus) -> Table:
         frame,
         caption=f"Critical difference of mean ranks: {over.critical_difference:.4f}, over "
         f"{plural(len(over.datasets), 'dataset')}.",
-        digits={"mean_rank": 3, **dict.fromkeys((names.title(t) for t in order), 4)},
+        digits={"mean_rank": 3, **dict.fromkeys(names.titles(order).values(), 4)},
     )
 
 
