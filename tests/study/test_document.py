@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from octosr.study import figures
 from octosr.study.document import Document
 from octosr.study.document_builder import build_document
 from octosr.study.inputs import InputError, ScoreSet, read_scores
@@ -152,8 +153,8 @@ def test_options_choose_pair_metric_and_k(make_scores: Callable[..., ScoreSet]) 
         Options(pair=("a", "a"))
 
 
+@pytest.mark.slow
 def test_every_figure_can_be_drawn(study_folder: Path) -> None:
-    figures = pytest.importorskip("octosr.study.figures")
     document = build_document(read_scores(study_folder), options=QUICK)
     drawn = [figure for section in document.sections for figure in section.figures]
     assert len(drawn) >= 14

@@ -40,3 +40,29 @@ def test_has_nothing_to_train_and_needs_no_weights() -> None:
 def test_unknown_filter_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"nearest, bilinear, bicubic, lanczos.*'cubic'"):
         Interpolation("x", filter="cubic")  # type: ignore[arg-type]
+
+
+def test_noise_has_the_standard_deviation_asked_for_and_is_white() -> None:
+    lr = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    plain = Interpolation("bicubic").super_resolve(lr).clamp(0, 1)
+    noise = (Interpolation("probe", noise=2.0).super_resolve(lr) - plain) * 255
+    assert noise.std().item() == pytest.approx(2.0, rel=0.01)
+    assert noise.mean().item() == pytest.approx(0.0, abs=0.02)
+    for other in (noise.roll(1, -1), noise.roll(1, -2), noise.roll(1, 1), noise.roll(1, 0)):
+        assert (noise * other).mean().item() == pytest.approx(0.0, abs=0.05)
+
+
+def test_noise_is_a_function_of_the_image_and_the_seed() -> None:
+    lr = torch.rand(3, 3, 8, 8, generator=torch.Generator().manual_seed(2))
+    probe = Interpolation("probe", noise=1.0)
+    batch = probe.super_resolve(lr)
+    for i in range(3):  # whatever else is in the batch
+        assert torch.equal(probe.super_resolve(lr[i : i + 1])[0], batch[i])
+    assert torch.equal(Interpolation("probe", noise=1.0).super_resolve(lr), batch)
+    assert not torch.equal(Interpolation("probe", noise=1.0, noise_seed=1).super_resolve(lr), batch)
+    assert torch.equal(Interpolation("x", noise=0.0).super_resolve(lr), Interpolation("x").super_resolve(lr))
+
+
+def test_negative_noise_is_refused() -> None:
+    with pytest.raises(ConfigError, match="cannot be negative"):
+        Interpolation("x", noise=-1.0)
