@@ -38,7 +38,8 @@ class ImageMetric(Metric):
 
     is_differentiable = False
     full_state_update = False
-    higher_is_better: bool
+    higher_is_better: bool | None
+    """The direction; None for a measure that describes an image without judging it."""
     default_name: ClassVar[str]
     compares_with: Literal["nothing", "hr", "lr"] = "nothing"
     """What :meth:`score` compares with: nothing, the true HR image (same size), or the LR image it was made from."""

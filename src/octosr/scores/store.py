@@ -121,7 +121,7 @@ class ScoreStore:
         definitions: Mapping[str, Mapping[str, Value]],
         provenance: Mapping[str, Any],
         *,
-        higher_is_better: Mapping[str, bool] | None = None,
+        higher_is_better: Mapping[str, bool | None] | None = None,
         kind: str | None = None,
         names: Sequence[str] | None = None,
         references: Mapping[str, Mapping[str, str]] | None = None,
@@ -138,7 +138,7 @@ class ScoreStore:
                 has no score to add.
             definitions: for each of these columns, everything that determines its values besides the image.
             provenance: plain values about this run (date, versions, device), kept for the numbers that come from it.
-            higher_is_better: direction of each metric, where known.
+            higher_is_better: direction of each metric, None where it has none or it is not known.
             kind: ``study``, ``stand-in``, ``demo`` or ``folder``; ``provenance["kind"]`` if not given.
             names: all images of the dataset now; others are dropped from the table.
             references: ``hr`` and ``lr``: image -> sha256 of the file it is compared with by metrics whose definition
