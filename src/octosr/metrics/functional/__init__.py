@@ -1,8 +1,23 @@
 """Metrics as pure functions: images in, one score per image out."""
 
 import octosr._torchvision  # noqa: F401  (before anything that imports torchvision)
-from octosr.metrics.functional.fidelity import psnr, ssim
+from octosr.metrics.functional.fidelity import back_to_lr, compared_part, lr_consistency, psnr, y_channel
 from octosr.metrics.functional.niqe import block_count, niqe
 from octosr.metrics.functional.sharpness import grey, laplacian_variance, rms_contrast, tenengrad
+from octosr.metrics.functional.similarity import ms_ssim, ssim
 
-__all__ = ["block_count", "grey", "laplacian_variance", "niqe", "psnr", "rms_contrast", "ssim", "tenengrad"]
+__all__ = [
+    "back_to_lr",
+    "block_count",
+    "compared_part",
+    "grey",
+    "laplacian_variance",
+    "lr_consistency",
+    "ms_ssim",
+    "niqe",
+    "psnr",
+    "rms_contrast",
+    "ssim",
+    "tenengrad",
+    "y_channel",
+]
