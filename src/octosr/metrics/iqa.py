@@ -9,9 +9,29 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
+from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
+from typing import Any
 
-from octosr.errors import MissingMetricError
+import torch
+from torch import Tensor, nn
+
+from octosr.errors import ConfigError, MissingMetricError, nearest
+from octosr.metrics.base import Definition, ImageMetric
+from octosr.metrics.checks import UnscorableImageError
+from octosr.metrics.pyiqa_network import build_network, fingerprint, score_one
+from octosr.pyiqa_table import PyiqaEntry, pyiqa_metrics
+
+NOT_PER_IMAGE = {
+    "fid": "judges sets of images, not single ones",
+    "sfid": "judges sets of images, not single ones",
+    "fid_dinov2": "judges sets of images, not single ones",
+    "inception_score": "judges sets of images, not single ones",
+    "clipscore": "compares an image with a caption",
+    "compare2score": "gives one number for a whole batch",
+}
+"""Metrics of pyiqa that have no score of one image."""
 
 
 def require_pyiqa(metric: str) -> str:
@@ -49,5 +69,127 @@ def import_arch(module: str, metric: str) -> ModuleType:
     except (ImportError, RuntimeError, OSError) as error:
         raise MissingMetricError(
             f"The metric '{metric}' needs pyiqa.archs.{module}, but pyiqa {version} cannot be imported here: {error}. "
-            "Reinstall it with: pip install 'octosr[iqa]' -c constraints.txt"
+            "The small installation (`make`) leaves out what only some metrics need; all of it comes with: "
+            "pip install 'octosr[iqa]' -c constraints.txt"
         ) from error
+
+
+def entry_of(metric: str) -> PyiqaEntry:
+    """What pyiqa says of a metric.
+
+    Raises:
+        MissingMetricError: pyiqa is not installed.
+        ConfigError: it has no metric of that name (the nearest ones are named), or none for single images.
+    """
+    version = require_pyiqa(metric)
+    table = pyiqa_metrics()
+    if metric not in table:
+        raise ConfigError(f"pyiqa {version} has no metric '{metric}'.{nearest(metric, table)}")
+    if metric in NOT_PER_IMAGE:
+        raise ConfigError(f"pyiqa's metric '{metric}' {NOT_PER_IMAGE[metric]}: it cannot be used here.")
+    return table[metric]
+
+
+class PyiqaMetric(ImageMetric):
+    """Any metric of pyiqa by its name, with pyiqa's own network, weights and direction.
+
+    Images are scored one by one (some of pyiqa's metrics couple the images of a batch), each with the same seed (some
+    draw crops). Nothing is fetched unless asked for, and weight files are read without running code from them. The
+    network is frozen and in evaluation mode, is built on first use or by :meth:`prepare`, follows the images to their
+    device, and is neither pickled nor in ``state_dict()``.
+
+    Metrics that compare (pyiqa's mode ``FR``) compare with the HR reference.
+
+    Args:
+        metric: name, as for ``pyiqa.create_metric``.
+        download: allow fetching what is missing.
+        weights: the metric's own weight file; None for where pyiqa looks.
+        seed: of the crops that some metrics draw.
+        name: column under which the scores are filed; the metric's name if not given.
+
+    Raises:
+        MissingMetricError: pyiqa is not installed.
+        ConfigError: it has no such metric for single images.
+
+    >>> import torch
+    >>> piqe = PyiqaMetric("piqe")  # needs no weights
+    >>> piqe.higher_is_better
+    False
+    >>> piqe.score(torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))).shape
+    torch.Size([2])
+    """
+
+    def __init__(
+        self,
+        metric: str,
+        download: bool = False,
+        weights: str | Path | None = None,
+        seed: int = 0,
+        name: str | None = None,
+    ) -> None:
+        self.entry = entry_of(metric)
+        super().__init__(name or metric)
+        self.metric, self.download, self.seed = metric, bool(download), int(seed)
+        self.weights = None if weights is None else Path(weights).expanduser()
+        self.compares_with = "hr" if self.entry.compares else "nothing"
+        self._pyiqa_version = require_pyiqa(metric)
+        self._holder: list[nn.Module] = []  # a list hides the network from nn.Module's registration
+        self._fingerprint = ""
+
+    @property
+    def higher_is_better(self) -> bool:  # type: ignore[override]
+        """pyiqa's own direction."""
+        return not self.entry.lower_better
+
+    @property
+    def definition(self) -> Definition:
+        """See :class:`ImageMetric`; builds the network, whose values are part of it."""
+        self._network()
+        return {
+            "implementation": f"pyiqa.create_metric('{self.metric}')",
+            "version": self._pyiqa_version,
+            "weights_sha256": self._fingerprint,
+            "seed": self.seed,
+        }
+
+    def prepare(self) -> None:
+        """Build the network with its weights."""
+        self._network()
+
+    def _network(self, device: torch.device | None = None) -> nn.Module:
+        if not self._holder:
+            arch = import_arch(self.entry.module, self.metric)
+            network = build_network(self.entry, arch, self.weights, self.download, self.seed)
+            found = fingerprint(network)
+            if self._fingerprint and found != self._fingerprint:
+                raise MissingMetricError(f"The weights of '{self.metric}' have changed since the metric was set up.")
+            self._fingerprint = found
+            self._holder.append(network.to(self.device))
+        network = self._holder[0]
+        return network if device is None else network.to(device)
+
+    def _score(self, images: Tensor, reference: Tensor | None) -> Tensor:
+        network = self._network(images.device)
+        targets = [None] * len(images) if reference is None else list(reference.split(1))
+        scores = []
+        for i, (image, target) in enumerate(zip(images.split(1), targets, strict=True)):
+            try:
+                scores.append(score_one(network, image, target, self.seed))
+            except torch.OutOfMemoryError:
+                raise
+            except (AssertionError, RuntimeError, ValueError, IndexError) as error:
+                height, width = image.shape[-2:]
+                raise UnscorableImageError(
+                    f"{self.name}: pyiqa has no score for image {i} of the batch ({width}x{height} pixels): {error}", [i]
+                ) from error
+        return torch.cat(scores)
+
+    def _apply(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> nn.Module:
+        this = super()._apply(fn, *args, **kwargs)
+        for network in self._holder:
+            network.to(self.device)
+        return this
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The state without the network, which is built again where it is needed."""
+        return super().__getstate__() | {"_holder": []}
