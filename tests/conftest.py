@@ -11,8 +11,10 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 import octosr._torchvision  # noqa: F401
+from octosr.runs.metrics_group import register_metrics
 
 ROOT = Path(__file__).resolve().parents[1]
+register_metrics(ROOT / "conf")  # as the entry points do
 os.environ.setdefault("WANDB_MODE", "offline")
 os.environ["WANDB_SILENT"] = "true"
 

@@ -11,7 +11,7 @@ import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 OWN = ("lpips", "maniqa", "ms_ssim", "niqe", "psnr", "ssim")
 """Names of pyiqa's that stand for a metric of OctoSR's own here, with its own config file."""

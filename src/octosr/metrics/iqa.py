@@ -180,7 +180,8 @@ class PyiqaMetric(ImageMetric):
             except (AssertionError, RuntimeError, ValueError, IndexError) as error:
                 height, width = image.shape[-2:]
                 raise UnscorableImageError(
-                    f"{self.name}: pyiqa has no score for image {i} of the batch ({width}x{height} pixels): {error}", [i]
+                    f"{self.name}: pyiqa has no score for image {i} of the batch ({width}x{height} pixels): {error}",
+                    [i],
                 ) from error
         return torch.cat(scores)
 

@@ -95,9 +95,9 @@ def _refusing(download: Callable[..., Any]) -> Callable[..., Any]:
     thread = threading.get_ident()
 
     def refuse(url: str, dst: str, *args: Any, **options: Any) -> Any:
-        if threading.get_ident() != thread:
-            return download(url, dst, *args, **options)
-        _refuse(url, str(dst))
+        if threading.get_ident() == thread:
+            _refuse(url, str(dst))
+        return download(url, dst, *args, **options)
 
     return refuse
 
@@ -120,9 +120,7 @@ def _install_hook() -> None:
 def _on_event(event: str, args: tuple[Any, ...]) -> None:
     if _watch.refusals is None:
         return
-    if event == "urllib.Request":
-        _refuse(str(args[0]))
-    elif event == "socket.getaddrinfo" and not _is_local(args[0]):
+    if event == "urllib.Request" or (event == "socket.getaddrinfo" and not _is_local(args[0])):
         _refuse(str(args[0]))
     elif event == "socket.connect" and isinstance(args[1], tuple) and not _is_local(args[1][0]):
         _refuse(str(args[1][0]))

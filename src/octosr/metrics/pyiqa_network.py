@@ -48,7 +48,9 @@ def build_network(entry: PyiqaEntry, arch: ModuleType, weights: Path | None, dow
         if not weights.is_file():
             raise MissingMetricError(f"metrics.{entry.name}.weights: there is no file {weights.absolute()}.")
         if "pretrained_model_path" not in inspect.signature(getattr(arch, entry.network)).parameters:
-            raise ConfigError(f"The metric '{entry.name}' takes no weight file: leave metrics.{entry.name}.weights out.")
+            raise ConfigError(
+                f"The metric '{entry.name}' takes no weight file: leave metrics.{entry.name}.weights out."
+            )
         options["pretrained_model_path"] = str(weights)
     try:
         with fixed_random(seed, torch.device("cpu")), torch.device("cpu"):
@@ -58,7 +60,7 @@ def build_network(entry: PyiqaEntry, arch: ModuleType, weights: Path | None, dow
             )
     except ImportError as error:
         raise MissingMetricError(
-            f"The metric '{entry.name}' cannot be built by pyiqa here: {error}. All that pyiqa's metrics need comes with: "
+            f"The metric '{entry.name}' cannot be built by pyiqa here: {error}. All that pyiqa needs comes with: "
             "pip install 'octosr[iqa]' -c constraints.txt"
         ) from error
     except LOADING_ERRORS as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 from torch import Tensor
@@ -11,19 +11,24 @@ from octosr.metrics.base import Definition, ImageMetric
 from octosr.metrics.checks import UnscorableImageError
 from octosr.metrics.functional import sharpness
 
+MEASURES: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "rms_contrast": sharpness.rms_contrast,
+    "laplacian_variance": sharpness.laplacian_variance,
+    "tenengrad": sharpness.tenengrad,
+}
+
 
 class _Sharpness(ImageMetric):
     """A measure of the 8-bit grey image; describes an image without judging it, hence without a direction."""
 
     higher_is_better = None
     minimum_side: ClassVar[int] = 2
-    _measure: ClassVar[Callable[[Tensor], Tensor]]
 
     @property
     def definition(self) -> Definition:
         """See :class:`ImageMetric`."""
         return {
-            "implementation": f"octosr.metrics.functional.{self._measure.__name__}",
+            "implementation": f"octosr.metrics.functional.{self.default_name}",
             "version": 1,
             "color_space": "8-bit grey as OpenCV's BGR2GRAY",
             "crop_border": 0,
@@ -37,7 +42,7 @@ class _Sharpness(ImageMetric):
                 f"{self.minimum_side}.",
                 range(len(images)),
             )
-        return type(self)._measure(images)
+        return MEASURES[self.default_name](images)
 
 
 class RmsContrast(_Sharpness):
@@ -52,7 +57,6 @@ class RmsContrast(_Sharpness):
 
     default_name = "rms_contrast"
     minimum_side = 1
-    _measure = staticmethod(sharpness.rms_contrast)
 
 
 class LaplacianVariance(_Sharpness):
@@ -66,7 +70,6 @@ class LaplacianVariance(_Sharpness):
     """
 
     default_name = "laplacian_variance"
-    _measure = staticmethod(sharpness.laplacian_variance)
 
 
 class Tenengrad(_Sharpness):
@@ -80,4 +83,3 @@ class Tenengrad(_Sharpness):
     """
 
     default_name = "tenengrad"
-    _measure = staticmethod(sharpness.tenengrad)

@@ -19,6 +19,7 @@ from octosr import __version__
 from octosr.data.datamodule import ImageDataModule
 from octosr.errors import ConfigError, MissingMetricError, OctoSRError, nearest
 from octosr.metrics.base import ImageMetric
+from octosr.runs.metrics_group import extra_node
 from octosr.runs.sweep import warn
 from octosr.techniques.base import SingleImageTechnique, Technique
 
@@ -117,13 +118,11 @@ def build_metrics(cfg: DictConfig, kind: str) -> tuple[dict[str, ImageMetric], d
     choose("metrics.on_missing", cfg.metrics.on_missing, ON_MISSING)
     metrics: dict[str, ImageMetric] = {}
     missing: dict[str, str] = {}
-    for name, node in cfg.metrics.items():
-        if not OmegaConf.is_dict(node) or "_target_" not in node:
-            continue
+    for name, node in _metric_nodes(cfg).items():
         try:
-            metrics[str(name)] = build(node)
+            metrics[name] = build(node)
         except MissingMetricError as error:
-            missing[str(name)] = _not_available(cfg, kind, str(name), error)
+            missing[name] = _not_available(cfg, kind, name, error)
     return metrics, missing
 
 
@@ -152,6 +151,13 @@ def _not_available(cfg: DictConfig, kind: str, name: str, error: MissingMetricEr
         raise error
     warn(f"{name} is not available: its column stays empty. {error}")
     return str(error)
+
+
+def _metric_nodes(cfg: DictConfig) -> dict[str, Any]:
+    """The configs of the metrics by name: those chosen in the group, and pyiqa's that ``metrics.extra`` names."""
+    nodes = {str(name): node for name, node in cfg.metrics.items() if OmegaConf.is_dict(node) and "_target_" in node}
+    extra = [str(name) for name in cfg.metrics.extra if str(name) not in nodes]
+    return nodes | {name: extra_node(name) | {"download": cfg.metrics.download} for name in extra}
 
 
 def prepare_hardware(technique: Technique, cfg: DictConfig) -> None:

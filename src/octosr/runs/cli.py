@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import os
 import re
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from hydra.errors import HydraException, MissingConfigException
@@ -15,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from octosr.errors import OctoSRError, nearest
 from octosr.runs import sweep
+from octosr.runs.metrics_group import metric_names, nearest_metrics, register_metrics
 
 
 def entry_point(main: Callable[[], Any]) -> Callable[[], None]:
@@ -26,6 +29,7 @@ def entry_point(main: Callable[[], Any]) -> Callable[[], None]:
     @functools.wraps(main)
     def run() -> None:
         os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # let exceptions come through to here
+        register_metrics(Path(inspect.getfile(inspect.unwrap(main))).resolve().parent / "conf")
         try:
             main()
         except (OctoSRError, HydraException, OmegaConfBaseException) as error:
@@ -49,8 +53,12 @@ def explain(error: Exception) -> str:
     message = str(error)
     if not isinstance(error, HydraException):
         return message
-    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, option = error.missing_cfg_file.rpartition("/")
+        if group == "metrics":
+            names = ", ".join(metric_names())
+            return f"There is no metric '{option}'.{nearest_metrics(option)} Metrics: {names}."
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
         hint = nearest(option, error.options)
         options = ", ".join(error.options)
         return f"{group} has no option '{option}'.{hint} Options: {options}."

@@ -125,5 +125,3 @@ def lr_consistency(images: Tensor, lr: Tensor) -> Tensor:
     tensor([20.], dtype=torch.float64)
     """
     return psnr(back_to_lr(images, *lr.shape[-2:]), lr)
-
-
