@@ -174,7 +174,7 @@ class PyiqaMetric(ImageMetric):
         scores = []
         for i, (image, target) in enumerate(zip(images.split(1), targets, strict=True)):
             try:
-                scores.append(score_one(network, image, target, self.seed))
+                scores.append(score_one(self.metric, network, image, target, self.seed))
             except torch.OutOfMemoryError:
                 raise
             except (AssertionError, RuntimeError, ValueError, IndexError) as error:

@@ -64,7 +64,8 @@ def _download(known: Backbone, target: Path, name: str) -> Path:
             except (URLError, OSError, RuntimeError) as error:
                 raise MissingMetricError(
                     f"The backbone's weights could not be downloaded from {url} to {target}: {error}. Fetch the file "
-                    f"by hand and name it with metrics.{name}.weights=PATH, or go on without it: metrics.on_missing=skip."
+                    f"by hand and name it with metrics.{name}.weights=PATH, or go on without it: "
+                    "metrics.on_missing=skip."
                 ) from error
     return target
 

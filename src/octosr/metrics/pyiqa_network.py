@@ -124,17 +124,25 @@ def _backbones_from_nothing(untrained: list[tuple[Tensor, int]]) -> Iterator[Non
         yield
 
 
-def score_one(network: nn.Module, image: Tensor, reference: Tensor | None, seed: int) -> Tensor:
+def score_one(name: str, network: nn.Module, image: Tensor, reference: Tensor | None, seed: int) -> Tensor:
     """Score one image (1, 3, H, W), (1,); crops that a metric draws at random are the same every time.
 
     This is the network inside pyiqa's wrapper, which changes cuDNN's settings in a way that torch refuses to mix with
     the exact arithmetic that metrics run under.
+
+    Raises:
+        MissingMetricError: it looks for a file only now, or gives something else than a number.
     """
-    with fixed_random(seed, image.device), watched_loading(allow_downloads=False):
-        output = network(image) if reference is None else network(image, reference)
+    with fixed_random(seed, image.device), watched_loading(allow_downloads=False) as refusals:
+        try:
+            output = network(image) if reference is None else network(image, reference)
+        except OSError as error:
+            if refusals:
+                raise _missing(name, describe(refusals)) from error
+            raise
     if not isinstance(output, Tensor) or output.numel() != 1:
         found = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-        raise MissingMetricError(f"pyiqa's metric gave {found} for one image where one number was expected.")
+        raise MissingMetricError(f"pyiqa's metric '{name}' gave {found} for an image where one number was expected.")
     return output.detach().reshape(1)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 
-from octosr.errors import ConfigError, nearest
+from octosr.errors import ConfigError
 from octosr.pyiqa_table import OWN, pyiqa_metrics
 
 _files: set[str] = set()  # the options that are files, as far as a command has told
@@ -61,11 +62,8 @@ def extra_node(name: str) -> dict[str, Any]:
 
 
 def nearest_metrics(name: str) -> str:
-    """A hint with up to three names near to a misspelt one; where pyiqa is not installed, what it would bring."""
-    names = metric_names()
-    found = [nearest(name, names, sentence=False)]
-    while found[-1] and len(found) < 3:
-        found.append(nearest(name, [n for n in names if n not in found], sentence=False))
-    quoted = [f"'{n}'" for n in found if n]
-    hint = f" Did you mean {' or '.join(quoted)}?" if quoted else ""
+    """A hint with up to three names near to a misspelt one, our own before pyiqa's, and what pyiqa would bring."""
+    own = difflib.get_close_matches(name, _files | set(OWN), n=1)
+    near = list(dict.fromkeys([*own, *difflib.get_close_matches(name, metric_names(), n=3)]))[:3]
+    hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
     return hint if pyiqa_metrics() else f"{hint} (Many more come with pyiqa: pip install 'octosr[iqa]'.)"
