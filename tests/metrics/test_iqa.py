@@ -130,16 +130,13 @@ def test_brisque_from_a_file(tmp_path):
     ],
 )
 def test_missing_weights_are_named_and_nothing_is_fetched_or_printed(name, file, folder, tmp_path, capsys):
-    metric = PyiqaMetric(name)  # the name is known without pyiqa; the file is looked for when it is needed
     with pytest.raises(MissingMetricError) as caught:
-        metric.prepare()
+        PyiqaMetric(name)
     message = str(caught.value)
     place = tmp_path / "hub" / folder / file
     for part in (f"the file {file} at {place}", f"metrics.{name}.weights=PATH", "metrics.download=true"):
         assert part in message
     assert "metrics.on_missing=skip" in message
-    with pytest.raises(MissingMetricError, match=file):
-        metric.score(pair()[0])
     assert capsys.readouterr() == ("", "")
 
 
@@ -153,10 +150,10 @@ def test_download_only_when_allowed(tmp_path, monkeypatch):
 
     monkeypatch.setattr(download_util, "download_url_to_file", fetch)
     with pytest.raises(MissingMetricError):
-        PyiqaMetric("cnniqa").prepare()
+        PyiqaMetric("cnniqa")
     assert fetched == []
     assert PyiqaMetric("cnniqa", download=True).score(pair()[0]).isfinite().all()
-    PyiqaMetric("cnniqa").prepare()  # there now
+    PyiqaMetric("cnniqa")  # there now
     assert len(fetched) == 1
 
 
@@ -170,11 +167,11 @@ def test_wrong_files_are_refused(tmp_path):
     ):
         path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path)
         with pytest.raises(MissingMetricError, match=reason):
-            PyiqaMetric("cnniqa", weights=path).prepare()
+            PyiqaMetric("cnniqa", weights=path)
     with pytest.raises(MissingMetricError, match=r"no file .*nowhere\.pth"):
-        PyiqaMetric("cnniqa", weights=tmp_path / "nowhere.pth").prepare()
+        PyiqaMetric("cnniqa", weights=tmp_path / "nowhere.pth")
     with pytest.raises(ConfigError, match=r"leave metrics\.piqe\.weights out"):
-        PyiqaMetric("piqe", weights=path).prepare()
+        PyiqaMetric("piqe", weights=path)
 
 
 def test_a_package_that_is_missing_is_named(monkeypatch):
@@ -182,7 +179,7 @@ def test_a_package_that_is_missing_is_named(monkeypatch):
         monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.setitem(sys.modules, "clip", None)
     with pytest.raises(MissingMetricError, match=r"clip.*pip install 'octosr\[iqa\]'"):
-        PyiqaMetric("clipiqa").prepare()
+        PyiqaMetric("clipiqa")
 
 
 def test_names():
@@ -279,14 +276,14 @@ def test_a_backbone_that_is_written_over_is_not_fetched(stand_in, monkeypatch):
     for written in ("most", "nothing"):
         monkeypatch.setattr(Backed, "written", written)
         with pytest.raises(MissingMetricError, match=r"Hugging Face|huggingface"):
-            stand_in(Backed).prepare()
+            stand_in(Backed)
 
 
 def test_what_is_refused_while_scoring_or_swallowed_while_building_is_said(stand_in, tmp_path):
     with pytest.raises(MissingMetricError, match=r"late\.pth"):
         stand_in(Late).score(pair()[0])
     with pytest.raises(MissingMetricError, match=rf"weights\.pth at {tmp_path}"):
-        stand_in(Swallowing).prepare()
+        stand_in(Swallowing)
 
 
 def test_an_image_without_a_score_is_named():
@@ -301,7 +298,6 @@ def test_network_is_frozen_hidden_and_left_out_of_pickles(tmp_path):
     random_cnniqa(path)
     state = torch.get_rng_state()
     metric = PyiqaMetric("cnniqa", weights=path)
-    metric.prepare()
     metric.train()
     assert torch.equal(torch.get_rng_state(), state)
     network = metric._network()

@@ -95,8 +95,8 @@ class PyiqaMetric(ImageMetric):
 
     Images are scored one by one (some of pyiqa's metrics couple the images of a batch), each with the same seed (some
     draw crops). Nothing is fetched unless asked for, and weight files are read without running code from them. The
-    network is frozen and in evaluation mode, is built on first use or by :meth:`prepare`, follows the images to their
-    device, and is neither pickled nor in ``state_dict()``.
+    network is built at once (which files it needs, and with which values, shows only then), is frozen and in evaluation
+    mode, follows the images to their device, and is neither pickled nor in ``state_dict()``.
 
     Metrics that compare (pyiqa's mode ``FR``) compare with the HR reference.
 
@@ -108,8 +108,8 @@ class PyiqaMetric(ImageMetric):
         name: column under which the scores are filed; the metric's name if not given.
 
     Raises:
-        MissingMetricError: pyiqa is not installed.
-        ConfigError: it has no such metric for single images.
+        MissingMetricError: pyiqa, a package that this metric needs or a weight file is missing.
+        ConfigError: pyiqa has no such metric for single images.
 
     >>> import torch
     >>> piqe = PyiqaMetric("piqe")  # needs no weights
@@ -135,6 +135,7 @@ class PyiqaMetric(ImageMetric):
         self._pyiqa_version = require_pyiqa(metric)
         self._holder: list[nn.Module] = []  # a list hides the network from nn.Module's registration
         self._fingerprint = ""
+        self._network()
 
     @property
     def higher_is_better(self) -> bool:  # type: ignore[override]
@@ -143,8 +144,7 @@ class PyiqaMetric(ImageMetric):
 
     @property
     def definition(self) -> Definition:
-        """See :class:`ImageMetric`; builds the network, whose values are part of it."""
-        self._network()
+        """See :class:`ImageMetric`; the values that the network holds are part of it."""
         return {
             "implementation": f"pyiqa.create_metric('{self.metric}')",
             "version": self._pyiqa_version,
@@ -153,7 +153,7 @@ class PyiqaMetric(ImageMetric):
         }
 
     def prepare(self) -> None:
-        """Build the network with its weights."""
+        """Build the network again where it was left out (after unpickling)."""
         self._network()
 
     def _network(self, device: torch.device | None = None) -> nn.Module:
