@@ -109,7 +109,9 @@ def test_a_second_evaluation_does_nothing_again(
     assert [p.stat().st_mtime_ns == t for p, t in images.items()].count(False) == 1
 
 
-def test_comparisons_where_there_is_something_to_compare_with(demo_cache: Path, tmp_path: Path, composer: Composer) -> None:
+def test_comparisons_where_there_is_something_to_compare_with(
+    demo_cache: Path, tmp_path: Path, composer: Composer
+) -> None:
     (tmp_path / "cache").symlink_to(demo_cache)
     cfg = composer("eval", "technique=bicubic", "dataset=more/demo_pairs", f"output_root={tmp_path}", *TINY)
     result = evaluate(cfg)
@@ -124,7 +126,9 @@ def test_comparisons_where_there_is_something_to_compare_with(demo_cache: Path, 
     assert result.values["psnr"] == pytest.approx(table["psnr"].mean())
     lr = np.asarray(Image.open(demo_cache / "demo-v1" / "pairs" / "LR" / f"{name}.png"), dtype=np.float64)
     size = (lr.shape[1], lr.shape[0])
-    planes = [Image.fromarray(p.astype(np.float32)).resize(size, Image.Resampling.BICUBIC) for p in np.moveaxis(sr, 2, 0)]
+    planes = [
+        Image.fromarray(p.astype(np.float32)).resize(size, Image.Resampling.BICUBIC) for p in np.moveaxis(sr, 2, 0)
+    ]
     error = ((np.stack([np.asarray(p) for p in planes], axis=2).clip(0, 255) - lr) ** 2).mean()
     assert table.loc[name, "lr_consistency"] == pytest.approx(20 * np.log10(255 / np.sqrt(error)), abs=1e-4)
 
