@@ -54,6 +54,8 @@ def test_the_studys_scores_give_the_studys_tables(study_folder: Path) -> None:
     assert best.loc["amazonia1", ["best", "worst"]].tolist() == ["MoESR", "FastGAN"]
     gain = table(document, "improvement-niqe_study-apa-over-moesr").set_index("dataset")
     assert len(gain) == 9
+    assert f"{means.loc['mean', 'APA']:.6f} {means.loc['mean', 'MoESR']:.6f}" == "15.723727 15.999718"
+    assert table(document, "printed-numbers")["status"].value_counts().to_dict() == {"match": 166, "known slip": 3}
     assert f"{gain.loc['mean I%', 'I%']:.3f}" == "5.403"
     printed = table(document, "domains-as-printed-maniqa_study").set_index("domain")
     assert printed.loc["Satellite", ["best_technique", "best_dataset"]].tolist() == ["DAN", "isaid"]
@@ -151,6 +153,26 @@ def test_options_choose_pair_metric_and_k(make_scores: Callable[..., ScoreSet]) 
         build_document(scores, options=Options(behaviour_metric="niqe"))
     with pytest.raises(ValueError, match="two different techniques"):
         Options(pair=("a", "a"))
+
+
+def test_trained_techniques_come_before_interpolation_in_rq2(make_scores: Callable[..., ScoreSet]) -> None:
+    rng = np.random.default_rng(0)
+    values = {(t, "x", "niqe"): (rng.random(20) + s).tolist() for t, s in (("bicubic", 0), ("lanczos", 1), ("dan", 9))}
+    document = consistent(build_document(make_scores(values), options=QUICK))
+    assert document.facts["settings"]["pair"] == ["dan", "bicubic"]
+
+
+def test_many_metrics_get_a_matrix(make_scores: Callable[..., ScoreSet]) -> None:
+    rng = np.random.default_rng(0)
+    metrics = ("niqe", "maniqa_official", "psnr", "ssim")
+    values = {(t, "x", m): rng.random(9).tolist() for t in ("dan", "moesr") for m in metrics}
+    document = consistent(build_document(make_scores(values), options=QUICK))
+    keys = [t.key for s in document.sections if s.key == "agreement" for t in s.tables]
+    assert keys == ["agreement-matrix", "agreement-niqe-maniqa_official"]
+    matrix = table(document, "agreement-matrix").set_index("metric")
+    detail = table(document, "agreement-niqe-maniqa_official")
+    assert matrix.loc["NIQE", "MANIQA (official protocol)"] == detail["agreement"].iloc[0]
+    assert document.facts["settings"]["overall_metrics"] == ["niqe", "maniqa_official"]
 
 
 @pytest.mark.slow

@@ -6,12 +6,13 @@ import itertools
 from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
 from octosr.study.inputs import ScoreSet
 from octosr.study.statistics.few import smallest_mannwhitney_p, smallest_wilcoxon_p
-from octosr.study.statistics.outcomes import totals, win_tie_loss
+from octosr.study.statistics.outcomes import first_and_second, totals, win_tie_loss
 from octosr.study.statistics.pairwise import compare, holm, paired, unpaired
 
 
@@ -142,6 +143,20 @@ def test_wins_ties_and_losses(scores: ScoreSet) -> None:
         "moesr": {"wins": 2, "ties": 0, "losses": 1},
         "dan": {"wins": 0, "ties": 1, "losses": 2},
         "bicubic": {"wins": 0, "ties": 1, "losses": 2},
+    }
+
+
+def test_whether_the_first_is_really_ahead_of_the_second() -> None:
+    means = pd.DataFrame(
+        {"a": [1.0, 1.0, 1.0, np.nan], "b": [2.0, 2.0, 2.0, 1.0], "c": [3.0, np.nan, 3.0, np.nan]}, index=list("wxyz")
+    )
+    verdicts = {"w": "a", "x": "tie", "y": "b"}
+    rows = [(d, "a", "b", v) for d, v in verdicts.items()] + [("w", "a", "c", "a"), ("w", "b", "c", "tie")]
+    table = first_and_second(means, pd.DataFrame(rows, columns=["dataset", "a", "b", "verdict"]), higher=False)
+    assert table.to_dict("index") == {
+        "w": {"best": "a", "second": "b", "lead": "significant"},
+        "x": {"best": "a", "second": "b", "lead": "tie"},
+        "y": {"best": "a", "second": "b", "lead": "reversed"},
     }
 
 

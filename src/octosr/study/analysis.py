@@ -76,7 +76,7 @@ class Analysis:
         """Metrics that the overall ranking counts."""
         if self.options.overall is not None:
             return list(self.options.overall)
-        chosen = [_first(self.metrics, f"{name}_study", name) for name in ("niqe", "maniqa")]
+        chosen = [_variant(self.metrics, name) for name in ("niqe", "maniqa")]
         if all(chosen):
             return [m for m in chosen if m]
         return self.metrics
@@ -89,18 +89,21 @@ class Analysis:
     @cached_property
     def behaviour_metric(self) -> str | None:
         """The metric by which behaviours are compared."""
-        chosen = self.options.behaviour_metric or _first(self.metrics, "maniqa_study", "maniqa")
+        chosen = self.options.behaviour_metric or _variant(self.metrics, "maniqa")
         return chosen or next(iter(self.metrics), None)
 
     @cached_property
     def pair(self) -> tuple[str, str] | None:
-        """The two techniques whose behaviours are compared; None if no two share images."""
+        """The two techniques whose behaviours are compared; None if no two share images.
+
+        The two best overall that do, plain interpolation only where there is nothing else.
+        """
         if self.options.pair is not None:
             return self.options.pair
         order = [*self.overall.index, *(t for t in self.scores.techniques if t not in self.overall.index)]
-        trained = [t for t in order if not names.is_generative(t)]
-        for i, second in enumerate(trained):
-            for first in trained[:i]:
+        order = sorted((str(t) for t in order if not names.is_generative(str(t))), key=names.is_interpolation)
+        for i, second in enumerate(order):
+            for first in order[:i]:
                 if self._share_images(first, second):
                     return first, second
         return None
@@ -120,7 +123,9 @@ class Analysis:
         return bool(keys[0] & keys[1])
 
 
-def _first(metrics: list[str], *wanted: str) -> str | None:
+def _variant(metrics: list[str], name: str) -> str | None:
+    """The variant of a metric that stands for it: the study's if it is there, else the plain one, else any."""
+    wanted = [f"{name}_study", name, *(m for m in metrics if m.startswith(f"{name}_"))]
     return next((m for m in wanted if m in metrics), None)
 
 

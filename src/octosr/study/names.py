@@ -29,18 +29,24 @@ _METRIC_TITLES = MappingProxyType(
         "ssim": "SSIM",
         "lpips": "LPIPS",
         "dists": "DISTS",
+        "niqe_basicsr": "NIQE (BasicSR)",
+        "maniqa_official": "MANIQA (official protocol)",
+        "maniqa_pyiqa": "MANIQA (pyiqa protocol)",
+        "psnr_y": "PSNR-Y",
+        "ssim_y": "SSIM-Y",
+        "ms_ssim": "MS-SSIM",
+        "lr_consistency": "LR consistency",
         "rms_contrast": "RMS contrast",
+        "tenengrad": "Tenengrad",
+        "laplacian_variance": "Variance of the Laplacian",
     }
 )
 # Directions of metrics in files that do not say them (a bare CSV); the score store does.
 _HIGHER_IS_BETTER = MappingProxyType(
     {
-        "niqe": False,
-        "niqe_study": False,
-        "maniqa": True,
-        "maniqa_study": True,
-        "psnr": True,
-        "ssim": True,
+        **dict.fromkeys(("niqe", "niqe_study", "niqe_basicsr"), False),
+        **dict.fromkeys(("maniqa", "maniqa_study", "maniqa_official", "maniqa_pyiqa"), True),
+        **dict.fromkeys(("psnr", "psnr_y", "ssim", "ssim_y", "ms_ssim", "lr_consistency"), True),
         "lpips": False,
         "dists": False,
         "brisque": False,
@@ -49,10 +55,10 @@ _HIGHER_IS_BETTER = MappingProxyType(
         "clipiqa": True,
     }
 )
-DESCRIPTIVE = frozenset({"rms_contrast"})
+DESCRIPTIVE = frozenset({"rms_contrast", "tenengrad", "laplacian_variance"})
 """Columns that describe an image without judging it: never ranked."""
 
-NEEDS_REFERENCE = frozenset({"psnr", "ssim", "ms_ssim", "lpips", "dists", "lr_psnr", "lr_consistency"})
+NEEDS_REFERENCE = frozenset({"psnr", "psnr_y", "ssim", "ssim_y", "ms_ssim", "lpips", "dists", "lr_consistency"})
 """These compare with an HR or LR image: generated images have none by nature, datasets without references neither."""
 
 # The study's slides write some datasets in more than one way.
@@ -134,6 +140,15 @@ def domain_of(dataset: str) -> str:
 def usual_direction(metric: str) -> bool | None:
     """Whether a higher value of a metric is better, for metrics known by name; None for others."""
     return _HIGHER_IS_BETTER.get(metric)
+
+
+def is_interpolation(technique: str) -> bool:
+    """Whether a technique has nothing to learn: a baseline.
+
+    >>> is_interpolation("bicubic"), is_interpolation("dan")
+    (True, False)
+    """
+    return technique in ("nearest", "bilinear", "bicubic", "lanczos")
 
 
 def is_generative(technique: str) -> bool:

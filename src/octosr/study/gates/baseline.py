@@ -10,7 +10,6 @@ from octosr.study.document import Gate
 from octosr.study.statistics.pairwise import TOO_FEW
 
 BASELINE = "bicubic"
-INTERPOLATIONS = frozenset({"nearest", "bilinear", "bicubic", "lanczos"})
 
 
 def against_baseline(comparisons: pd.DataFrame) -> pd.DataFrame:
@@ -43,7 +42,7 @@ def _gate(analysis: Analysis, metric: str) -> Gate:
         how = "Bicubic was not evaluated: python eval.py -m technique=bicubic 'dataset=glob(*)' adds it."
         return Gate(key, question, "unknown", how)
     table = against_baseline(analysis.comparisons[metric])
-    judged = table[~table["technique"].isin(INTERPOLATIONS)]
+    judged = table[~table["technique"].isin([t for t in table["technique"] if names.is_interpolation(t)])]
     tested = judged[judged[["better", "no_different", "worse"]].sum(axis=1) > 0]
     where = _standing(means, analysis.higher(metric))
     if tested.empty:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import asdict
+
+import pandas as pd
+
 from octosr.study import names
 from octosr.study.analysis import Analysis
 from octosr.study.document import Section, Table
+from octosr.study.inputs.study_files import STUDY_FILES
 from octosr.study.published import SOURCE, Beside, beside
+from octosr.study.published_tables import DIRECTIONS, KNOWN_FAULTS, check
 from octosr.study.sections.common import figure
 
 
@@ -18,7 +25,32 @@ def against_published(analysis: Analysis) -> Section:
         section.paragraphs.append("No technique, dataset and metric of ours has a counterpart in the study.")
     for one in found:
         _metric(section, one)
+    _printed(section, analysis)
     return section
+
+
+def _printed(section: Section, analysis: Analysis) -> None:
+    """The study's own scores, where these are what was read, against every number on its slides."""
+    made = analysis.scores.definitions
+    metrics = {m for (_, _, m), d in made.items() if d.get("implementation") == STUDY_FILES} & set(analysis.metrics)
+    if not metrics:
+        return
+    checks = check({m: analysis.means[m] for m in DIRECTIONS if m in metrics}, analysis.scores)
+    counts = Counter(c.status for c in checks)
+    section.paragraphs.append(
+        f"Of {len(checks)} numbers printed on the study's slides, {counts['match']} match these scores to the printed "
+        f"digit, {counts['known slip']} are known slips in the last digit, {counts['mismatch']} do not match, and "
+        f"{counts['not checked']} need scores that are not here. {KNOWN_FAULTS}"
+    )
+    section.tables.append(
+        Table(
+            "printed-numbers",
+            "Every number printed on the study's slides, computed again",
+            pd.DataFrame([asdict(c) for c in checks]),
+            caption="Means to 6 decimals, percentages to 3.",
+            missing="",
+        )
+    )
 
 
 def _metric(section: Section, one: Beside) -> None:

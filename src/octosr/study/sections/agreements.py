@@ -10,6 +10,8 @@ from octosr.study.analysis import Analysis
 from octosr.study.document import Section, Table
 from octosr.study.sections.common import figure
 
+MOST_PAIRS = 3  # with more, only the metrics of the overall ranking are shown in detail
+
 
 def agreements(analysis: Analysis) -> Section:
     """Spearman's rho of every two metrics, over all images, per technique and per dataset."""
@@ -22,7 +24,9 @@ def agreements(analysis: Analysis) -> Section:
         "Spearman's rank correlation over images. 'agreement' has the sign turned where one metric is better low and "
         "the other high: +1 is full agreement about which images are better, 0 none, -1 full contradiction."
     )
-    for x, y in pairs:
+    if len(analysis.metrics) > 2:
+        section.tables.append(_matrix(analysis))
+    for x, y in pairs if len(pairs) <= MOST_PAIRS else metric_pairs(analysis.overall_metrics):
         table = agreement(analysis.scores, x, y)
         titles = names.metric_title(x), names.metric_title(y)
         section.paragraphs.append(agreement_verdict(table, *titles))
@@ -51,6 +55,22 @@ def agreements(analysis: Analysis) -> Section:
                 )
             )
     return section
+
+
+def _matrix(analysis: Analysis) -> Table:
+    """Agreement over all images of every two metrics."""
+    titles = {m: names.metric_title(m) for m in analysis.metrics}
+    frame = pd.DataFrame(index=analysis.metrics, columns=analysis.metrics, dtype=float)
+    for x, y in metric_pairs(analysis.metrics):
+        frame.loc[x, y] = frame.loc[y, x] = agreement(analysis.scores, x, y)["agreement"].iloc[0]
+    frame = frame.rename(index=titles, columns=titles).rename_axis("metric").reset_index()
+    return Table(
+        "agreement-matrix",
+        "Agreement of every two metrics over all images that both have scored",
+        frame,
+        digits=dict.fromkeys(titles.values(), 2),
+        missing="",
+    )
 
 
 def agreement_verdict(table: pd.DataFrame, x: str, y: str) -> str:

@@ -18,6 +18,7 @@ from octosr.study.sections.common import (
     titled,
     with_domains,
 )
+from octosr.study.statistics.outcomes import first_and_second
 
 
 def rq1(analysis: Analysis, metric: str) -> Section:
@@ -32,13 +33,18 @@ def rq1(analysis: Analysis, metric: str) -> Section:
             f"{plural(len(partial), 'cell')} of the table are partial (see 'What there is'): their means are over "
             "fewer images than those beside them."
         )
+    block = ranking.complete_block(means)
+    whole = means.copy()
+    if len(block):
+        whole.loc["mean"] = block.mean().reindex(means.columns)
     table = means_table(
         f"means-{metric}",
         f"Mean {title} per dataset ({better_words(higher)})",
-        means,
+        whole,
         higher,
         digits(metric),
-        caption="Unweighted mean over the images with a score. Equal means are all marked.",
+        caption="Unweighted mean over the images with a score. Equal means are all marked. The last row is the "
+        f"unweighted mean over the {plural(len(block), 'dataset')} that {titled(block.columns)} all have.",
     )
     section.tables.append(with_domains(table))
     section.tables += [*_domains(metric, means, higher), *_places(analysis, metric)]
@@ -109,24 +115,6 @@ def _close_calls(analysis: Analysis, metric: str) -> list[str]:
         f"On {plural(len(close), 'dataset')} of {len(calls)} the best and the second best are a tie: their difference "
         f"is not significant: {where}."
     ]
-
-
-def first_and_second(means: pd.DataFrame, comparisons: pd.DataFrame, higher: bool) -> pd.DataFrame:
-    """Whether the technique with the best mean is significantly better than the one with the second best.
-
-    Returns:
-        Index dataset; columns ``best``, ``second`` and ``lead``: ``significant``, ``tie`` or ``too few``. A test that
-        is significant for the second (the ranks say otherwise than the means) is ``reversed``.
-    """
-    verdicts = {(d, frozenset((a, b))): v for d, a, b, v in comparisons[["dataset", "a", "b", "verdict"]].to_numpy()}
-    rows = {}
-    for dataset, values in means.iterrows():
-        order = values.dropna().sort_values(ascending=not higher, kind="stable").index
-        if len(order) >= 2:
-            verdict = verdicts[dataset, frozenset(order[:2])]
-            lead = {order[0]: "significant", order[1]: "reversed"}.get(verdict, verdict)
-            rows[dataset] = (order[0], order[1], lead)
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["best", "second", "lead"])
 
 
 def _places(analysis: Analysis, metric: str) -> list[Table]:

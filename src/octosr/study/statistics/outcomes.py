@@ -44,3 +44,21 @@ def totals(matrix: pd.DataFrame) -> pd.DataFrame:
     }
     out = pd.DataFrame.from_dict(sums, orient="index", columns=["wins", "ties", "losses"])
     return out.sort_values(["wins", "losses"], ascending=[False, True], kind="stable")
+
+
+def first_and_second(means: pd.DataFrame, comparisons: pd.DataFrame, higher: bool) -> pd.DataFrame:
+    """Whether the technique with the best mean is significantly better than the one with the second best.
+
+    Returns:
+        Index dataset; columns ``best``, ``second`` and ``lead``: ``significant``, ``tie`` or ``too few``. A test that
+        is significant for the second (the ranks say otherwise than the means) is ``reversed``.
+    """
+    verdicts = {(d, frozenset((a, b))): v for d, a, b, v in comparisons[["dataset", "a", "b", "verdict"]].to_numpy()}
+    rows = {}
+    for dataset, values in means.iterrows():
+        order = values.dropna().sort_values(ascending=not higher, kind="stable").index
+        if len(order) >= 2:
+            verdict = verdicts[dataset, frozenset(order[:2])]
+            lead = {order[0]: "significant", order[1]: "reversed"}.get(verdict, verdict)
+            rows[dataset] = (order[0], order[1], lead)
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["best", "second", "lead"])
