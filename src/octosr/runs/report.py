@@ -91,8 +91,11 @@ def write(document: Document, scores: ScoreSet, folder: Path, cfg: DictConfig, b
     try:
         exported = export(document, folder, progress=lambda: bar.advance(task))
         bar.update(task, description="images", total=None)
+        demo = Path(cfg.output_root) / "cache" / "demo-v1"
         roots = ImageRoots(
-            hr=Path(cfg.images) if cfg.images is not None else Path(cfg.output_root) / "hr", data=Path(cfg.data.root)
+            hr=Path(cfg.images) if cfg.images is not None else Path(cfg.output_root) / "hr",
+            data=Path(cfg.data.root),
+            lr={"demo": demo, "demo_pairs": demo / "pairs"},
         )
         explorer = collect(
             scores.frame, folder, roots, higher_is_better=_known(scores.higher_is_better), title=names.title

@@ -72,3 +72,9 @@ def test_two_columns_of_one_name_keep_their_own_cells():
 def test_unknown_columns_are_named():
     with pytest.raises(ValueError, match=r"'means' has no columns \['MoSR'\]"):
         make(digits={"MoSR": 2})
+
+
+def test_a_column_without_a_number_yet_is_still_one_of_numbers():
+    frame = pd.DataFrame({"dataset": ["isaid"], "DAN": [float("nan")], "note": [None]})
+    columns = tables.view(Table("means", "Means", frame, digits={"DAN": 3}), {}).columns
+    assert [column.numeric for column in columns] == [False, True, False]

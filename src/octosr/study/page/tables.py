@@ -76,12 +76,14 @@ def view(table: Table, marks: Mapping[str, str]) -> TableView:
         raise ValueError(f"The table {table.key!r} has no columns {unknown}; it has {names}.")
     whole: list[list[Any]] = [table.frame.iloc[:, k].astype(object).tolist() for k in range(len(names))]
     best = _best_cells(table, names, whole)
+    digits = {str(name): count for name, count in table.digits.items()}
     columns = []
     for name, values in zip(names, whole, strict=True):
         present = [value for value in values if not is_missing_cell(value)]
+        # A column of numbers of which none is there yet stays one.
+        numeric = all(map(is_number, present)) and bool(present or name in digits)
         heading = printable(name if name in marks else name.replace("_", " "))
-        columns.append(Column(heading, bool(present) and all(map(is_number, present)), marks.get(name, "")))
-    digits = {str(name): count for name, count in table.digits.items()}
+        columns.append(Column(heading, numeric, marks.get(name, "")))
     rows = [
         [
             Cell(

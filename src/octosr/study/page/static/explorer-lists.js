@@ -130,8 +130,9 @@ function explorerRanked(data, choose) {
     const one = fields.of.value !== "mean";
     const entries = one ? data.ranking(scope, m, Number(fields.of.value)) : data.meanRanking(scope, m);
     const text = (entry) => one ? `${metric.title} ${scoreText(metric, entry.value)}` : `mean rank at ${percent(entry.fraction)}`;
-    put("ex-best", entries, text, "No scores.");
-    put("ex-worst", [...entries].reverse(), text, "No scores.");
+    const none = `No ${metric.title}${one ? ` of ${data.index.techniques[Number(fields.of.value)].title}` : ""} here.`;
+    put("ex-best", entries, text, none);
+    put("ex-worst", [...entries].reverse(), text, none);
     const against = Number(fields.against.value);
     const first = one ? Number(fields.of.value) : data.index.techniques.findIndex(({paired}, t) => paired && t !== against);
     const titles = [first, against].map((t) => (data.index.techniques[t] || {title: ""}).title);
