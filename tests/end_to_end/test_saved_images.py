@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -259,3 +261,18 @@ def test_nothing_is_compared_with_images_that_were_generated(
     monkeypatch.setattr(evaluate_module, "technique_class", lambda cfg: Generator)
     result = evaluate(compose("metrics.only=true", "technique.name=gan"))
     assert result.words == {"psnr": "not applicable"}
+
+
+@pytest.mark.slow
+def test_a_sweep_over_images_of_others_needs_no_lr_images(tmp_path: Path, data: Path, root: Path) -> None:
+    for dataset in ("isaid", "ships"):
+        shutil.copytree(data / "isaid" / "HR", tmp_path / "authors" / "dan" / dataset)
+    command = [sys.executable, "eval.py", "-m", "dataset=isaid,ships", "technique.name=dan"]
+    command += precomputed(tmp_path / "authors", f"data.root={tmp_path / 'nowhere'}", f"output_root={tmp_path / 'out'}")
+    done = subprocess.run(
+        [*command, "metrics=niqe", "logger=none"], cwd=root, capture_output=True, text=True, timeout=280, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    store = ScoreStore(tmp_path / "out" / "scores")
+    assert store.cells() == [("dan", "isaid"), ("dan", "ships")]
+    assert store.read("dan", "ships")["niqe"].notna().tolist() == [True] * 3
