@@ -20,7 +20,7 @@ from octosr.errors import BadImageError, ConfigError, MissingDataError, MissingM
 from octosr.runs import evaluate as evaluate_module
 from octosr.runs.evaluate import evaluate
 from octosr.runs.train import train
-from octosr.scores.store import ScoreStore
+from octosr.scores.store import ScoreStore, ScoreStoreError
 from octosr.techniques.base import GenerativeTechnique
 from octosr.techniques.interpolation import Interpolation
 
@@ -243,6 +243,8 @@ def test_bad_files_are_said_at_the_end_and_the_rest_is_scored(
 def test_precomputed_says_what_it_needs(compose: Callable[..., DictConfig], tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"technique\.root=FOLDER"):
         evaluate(compose("technique=precomputed"))
+    with pytest.raises(ScoreStoreError, match="must be a plain file name"):
+        evaluate(compose(*precomputed(tmp_path, "technique.name=../x")))
     with pytest.raises(MissingDataError, match=r"technique\.root=.*nowhere is not there"):
         evaluate(compose(*precomputed(tmp_path / "nowhere")))
     with pytest.raises(ConfigError, match="nothing to train"):

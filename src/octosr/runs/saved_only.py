@@ -11,6 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from octosr.atomic import write_bytes
+from octosr.catalog import DATASETS
 from octosr.data.datamodule import ImageDataModule
 from octosr.data.locate import MARKER, natural_key
 from octosr.data.results import Results, find_results
@@ -19,7 +20,7 @@ from octosr.errors import MissingDataError
 from octosr.evaluation.recipe import STANDIN_LABEL
 from octosr.evaluation.saved import saved_images
 from octosr.runs.build import build, build_datamodule
-from octosr.runs.judge import Cell
+from octosr.runs.judge import Cell, score_store
 from octosr.runs.sweep import warn
 from octosr.techniques.precomputed import Precomputed
 
@@ -37,6 +38,7 @@ def precomputed_cell(cfg: DictConfig) -> Cell:
     """
     technique: Precomputed = build(cfg.technique)
     dataset = cfg.dataset.name
+    score_store(cfg).path(technique.name, dataset)  # a name that is no file name shows before anything is written
     datamodule = _lr_images(cfg)
     results = find_results(
         technique.root,
@@ -79,7 +81,8 @@ def saved_cell(cfg: DictConfig, generative: bool) -> Cell:
     name, dataset = str(cfg.technique.name), str(cfg.dataset.name)
     folder = Path(cfg.output_root) / "hr" / name / dataset
     there = {path.stem: path for path in folder.glob("*.png") if not path.name.startswith(".")}
-    command = f"python eval.py technique={cfg.technique.name} dataset={dataset}"
+    choice = dataset if dataset in DATASETS else f"more/{dataset}"
+    command = f"python eval.py technique={name} dataset={choice}"
     if not there:
         raise MissingDataError(
             f"metrics.only=true scores the images in {folder}, but there are none. To make them: {command}"
@@ -128,6 +131,8 @@ def _say_matches(results: Results, matched: list[str], datamodule: ImageDataModu
     log.info("%d images in %s, %d of them matched to LR images", len(results.files), results.folder, len(matched))
     if datamodule is None:
         return
+    if not matched:
+        warn(f"no image in {results.folder} matches an LR image of {datamodule.dataset} by name; scored without")
     if results.unpaired and matched:
         warn(f"{len(results.unpaired)} images match no LR image by name: {_few(results.unpaired)}")
     if results.without and matched:
