@@ -12,11 +12,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig
 from PIL import Image
 
+from octosr.data.decode import read_image
 from octosr.errors import BadImageError, ConfigError, MissingDataError, MissingMetricError
+from octosr.metrics.fidelity import LrConsistency
 from octosr.runs import evaluate as evaluate_module
 from octosr.runs.evaluate import evaluate
 from octosr.runs.train import train
@@ -261,8 +264,32 @@ def test_nothing_is_compared_with_images_that_were_generated(
     evaluate(compose())
     shutil.copytree(tmp_path / "out" / "hr" / "bicubic", tmp_path / "out" / "hr" / "gan")
     monkeypatch.setattr(evaluate_module, "technique_class", lambda cfg: Generator)
-    result = evaluate(compose("metrics.only=true", "technique.name=gan"))
-    assert result.words == {"psnr": "not applicable"}
+    result = evaluate(compose("metrics.only=true", "technique.name=gan", "metrics=[niqe,psnr,lr_consistency]"))
+    assert result.words == {"psnr": "not applicable", "lr_consistency": "not applicable"}
+    assert result.values["niqe"] > 0
+
+
+def test_each_image_is_compared_with_its_own_lr_image(
+    compose: Callable[..., DictConfig], tmp_path: Path, data: Path
+) -> None:
+    def scores() -> dict[str, float]:
+        evaluate(compose("metrics=lr_consistency"))
+        table = ScoreStore(tmp_path / "out" / "scores").read("bicubic", "isaid")
+        return dict(zip(table["image"], table["lr_consistency"], strict=True))
+
+    def expected(name: str) -> float:
+        files = (tmp_path / "out" / "hr" / "bicubic" / "isaid" / f"{name}.png", data / "isaid" / "LR" / f"{name}.png")
+        sr, lr = (torch.from_numpy(read_image(file)).permute(2, 0, 1)[None] for file in files)
+        return float(LrConsistency().score(sr, lr))
+
+    first = scores()
+    assert first == {name: pytest.approx(expected(name), abs=1e-9) for name in NAMES}
+    path = data / "isaid" / "LR" / "low_P0002.png"
+    Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
+    second = scores()
+    assert second["low_P0002"] == pytest.approx(expected("low_P0002"), abs=1e-9)
+    assert second["low_P0002"] != first["low_P0002"]
+    assert {second[name] == first[name] for name in (NAMES[0], NAMES[2])} == {True}
 
 
 @pytest.mark.slow
