@@ -87,6 +87,13 @@ def test_latex_is_booktabs_with_everything_escaped_and_the_best_in_bold() -> Non
     assert unescaped.count("{") == unescaped.count("}")
 
 
+def test_negative_numbers_have_a_minus_sign_in_latex_and_names_keep_their_hyphens() -> None:
+    frame = pd.DataFrame({"dataset": ["ufsm-flame", "a-1"], "difference": [-1.5, -0.0000001]})
+    text = tables.to_latex(Table("d", "D", frame, digits={"difference": 2})).decode()
+    assert "ufsm-flame & $-$1.50 \\\\" in text
+    assert "a-1 & \\textgreater{}$-$0.01 \\\\" in text
+
+
 def test_long_tables_become_longtables() -> None:
     frame = pd.DataFrame({"image": [f"im_{i}" for i in range(60)], "niqe": np.arange(60.0)})
     text = tables.to_latex(Table("images", "Images", frame)).decode()

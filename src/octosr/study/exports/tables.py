@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 
 from octosr.study.document import Table
@@ -40,7 +42,14 @@ def to_latex(table: Table) -> bytes:
 
     The document needs ``\usepackage{booktabs}``, and ``\usepackage{longtable}`` for long ones.
     """
-    cells = pd.DataFrame([[latex(cell) for cell in row] for row in values.texts(table)], dtype=object)
+    numeric = values.numeric_columns(table)
+    cells = pd.DataFrame(
+        [
+            [_minus(latex(cell)) if number else latex(cell) for cell, number in zip(row, numeric, strict=True)]
+            for row in values.texts(table)
+        ],
+        dtype=object,
+    )
     cells = cells.reindex(columns=range(table.frame.shape[1]))
     headings = [latex(str(name)) for name in table.frame.columns]
     bold = pd.DataFrame(values.best(table), index=cells.index, columns=cells.columns)
@@ -48,7 +57,6 @@ def to_latex(table: Table) -> bytes:
     style = style.apply(lambda _: bold.map(lambda best: "textbf:--rwrap;" if best else ""), axis=None)
     long = len(cells) > _LONG
     title = latex(table.title) + ("" if table.title.endswith(".") else ".")
-    numeric = values.numeric_columns(table)
     text = style.to_latex(
         hrules=True,
         column_format="".join("r" if number else "l" for number in numeric),
@@ -95,6 +103,10 @@ def markdown(text: str) -> str:
     """
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return "".join(f"\\{c}" if c in _MARKDOWN else c for c in line)
+
+
+def _minus(number: str) -> str:
+    return re.sub(r"-(?=[\d.i])", "$-$", number, count=1)  # a minus sign, not a hyphen
 
 
 def _line(cells: list[str]) -> str:
