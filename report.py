@@ -1,6 +1,7 @@
 """From score tables to answers: python report.py; which cells are missing: python report.py --missing"""
 
 import sys
+from functools import partial
 
 import hydra
 from omegaconf import DictConfig
@@ -8,7 +9,7 @@ from omegaconf import DictConfig
 from octosr.runs.cli import entry_point
 
 
-@entry_point
+@partial(entry_point, metrics_group=False)
 @hydra.main(version_base="1.3", config_path="conf/report", config_name="report")
 def main(cfg: DictConfig) -> None:
     """Make the report; imported late, so that a misspelt setting is answered at once."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import pytorch_lightning as pl
 from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
@@ -55,7 +56,8 @@ def test_every_option_composes_and_resolves(composer: Composer, command: str, gr
 
 
 @pytest.mark.parametrize("wandb", options("report/wandb"))
-def test_the_report_composes_and_resolves(wandb: str) -> None:
+def test_the_report_composes_and_resolves(wandb: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(ConfigStore.instance().repo, "metrics", raising=False)  # a plain setting of report.py
     with initialize_config_dir(str(CONF / "report"), version_base="1.3"):
         cfg = compose("report", [f"wandb={wandb}", "metrics=[niqe,maniqa]"])
     container = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig
 
 from octosr.errors import ConfigError
@@ -35,6 +36,12 @@ runpy.run_path("report.py", run_name="__main__")
 """
 
 
+@pytest.fixture(autouse=True)
+def _metrics_is_a_plain_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one process with train.py's and eval.py's configs, ``metrics`` would be their group."""
+    monkeypatch.delitem(ConfigStore.instance().repo, "metrics", raising=False)
+
+
 def fill(
     root: Path, techniques: list[str], datasets: list[str], count: int = 12, kind: str = "study", extra: str = ""
 ) -> None:
@@ -53,6 +60,7 @@ def fill(
                 {"niqe": {"version": "1"}, "maniqa": {"version": "1"}},
                 {"kind": kind},
                 higher_is_better={"niqe": False, "maniqa": True},
+                names=images,
             )
 
 
@@ -79,7 +87,7 @@ def run(*arguments: str, code: str | None = None) -> subprocess.CompletedProcess
 def test_the_whole_report_without_torch_and_its_run_and_workspace_offline(tmp_path: Path) -> None:
     pytest.importorskip("wandb_workspaces")
     fill(tmp_path, ["dan", "bicubic", "lanczos"], ["isaid", "ships", "mine"], extra=HOSTILE)
-    done = run(f"output_root={tmp_path}", "resamples=100", "wandb=offline", code=TORCHLESS)
+    done = run(f"output_root={tmp_path}", "resamples=100", "metrics=[niqe,maniqa]", "wandb=offline", code=TORCHLESS)
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "report"
     page = (folder / "index.html").read_text(encoding="utf-8")
@@ -110,7 +118,8 @@ def test_the_whole_report_without_torch_and_its_run_and_workspace_offline(tmp_pa
 
 def test_a_half_finished_sweep_says_what_is_missing_and_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fill(tmp_path, ["dan", "bicubic"], ["isaid"], count=100)
-    fill(tmp_path, ["bicubic"], ["ships"], count=40)
+    fill(tmp_path, ["bicubic"], ["isaid"], count=40)
+    fill(tmp_path, ["bicubic"], ["ships"], count=100)
     write_state(tmp_path, CellState("dan", "ships", "eval", "failed", "the weights are gone\nremedy", 3.0))
     write_state(tmp_path, CellState("dan", "flowers", "train", "failed", "a loss that is not finite", 3.0))
     report(config(tmp_path, "missing=true", "datasets=[isaid,ships,flowers]"))

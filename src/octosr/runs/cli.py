@@ -20,16 +20,22 @@ from octosr.runs import sweep
 from octosr.runs.metrics_group import metric_names, nearest_metrics, register_metrics
 
 
-def entry_point(main: Callable[[], Any]) -> Callable[[], None]:
+def entry_point(main: Callable[[], Any], *, metrics_group: bool = True) -> Callable[[], None]:
     """Wrap a function made by ``hydra.main``: print errors meant for the user without a traceback, exit with 1.
 
     Bugs keep their traceback. In a sweep the table of all cells is printed at the end, whatever happened.
+
+    Args:
+        main: the function.
+        metrics_group: whether ``metrics`` is a config group of this command, to which pyiqa's metrics belong. Hydra
+            would take a plain setting of that name for the group.
     """
 
     @functools.wraps(main)
     def run() -> None:
         os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # let exceptions come through to here
-        register_metrics(Path(inspect.getfile(inspect.unwrap(main))).resolve().parent / "conf")
+        if metrics_group:
+            register_metrics(Path(inspect.getfile(inspect.unwrap(main))).resolve().parent / "conf")
         try:
             main()
         except (OctoSRError, HydraException, OmegaConfBaseException) as error:
