@@ -13,7 +13,7 @@ from octosr.study.sections.agreements import agreement_verdict
 from octosr.study.sections.behaviours import per_image_verdict
 from octosr.study.sections.common import plural
 from octosr.study.sections.overall import overall_verdict
-from octosr.study.sections.rq1 import verdict
+from octosr.study.sections.rq1 import close_calls, verdict
 from octosr.study.sections.tests import omnibus_verdict, pairs_verdict
 
 
@@ -25,7 +25,7 @@ def summarise(analysis: Analysis, gates: Sequence[Gate]) -> list[str]:
     for metric in analysis.metrics:
         tests = omnibus_verdict(analysis.omnibus[metric], analysis.options.alpha)
         pairs = pairs_verdict(analysis.comparisons[metric], analysis.options.alpha)
-        out.append(f"{verdict(analysis, metric)} {tests} {pairs}")
+        out.append(" ".join([verdict(analysis, metric), *close_calls(analysis, metric, by_name=False), tests, pairs]))
     out.append(overall_verdict(analysis))
     out += _behaviour(analysis)
     pairs_of_metrics = metric_pairs(analysis.metrics)

@@ -66,17 +66,18 @@ def _overlaps(
     note = (
         f" On {plural(both, 'dataset')} there are fewer than {2 * k} images, so best and worst overlap." if both else ""
     )
-    mean = counts[[*behaviours.COUNTS]].mean()
+    section.paragraphs.append(
+        "On average "
+        + ", ".join(f"|{name}| is {counts[name].mean():.2f}" for name in behaviours.COUNTS)
+        + f" of {k} (mean of {plural(len(counts), 'dataset')})."
+    )
     frame = counts.rename_axis("dataset").reset_index()
-    frame = pd.concat([frame, pd.DataFrame([{"dataset": "mean", **mean}])], ignore_index=True)
     section.tables.append(
         Table(
             "rq2-sets",
             f"Best and worst {k} images that {a} and {b} have in common",
             frame,
             caption=f"{cut}{note} ties_best, ties_worst: images that share the score at the cut.",
-            digits={**dict.fromkeys(behaviours.COUNTS, 3), "ties_best": 0, "ties_worst": 0, "images": 0},
-            missing="",
         )
     )
     section.figures.append(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from octosr.catalog import DATASETS
 from octosr.study import names, ranking
 from octosr.study.analysis import Analysis
 from octosr.study.document import Figure, Section, Table
@@ -26,7 +27,7 @@ def rq1(analysis: Analysis, metric: str) -> Section:
     title, higher = names.metric_title(metric), analysis.higher(metric)
     means = analysis.means[metric]
     section = Section(f"rq1-{metric}", f"RQ1: which technique is best by {title}?")
-    section.paragraphs += [verdict(analysis, metric), *_close_calls(analysis, metric)]
+    section.paragraphs += [verdict(analysis, metric), *close_calls(analysis, metric)]
     partial = analysis.cells[analysis.cells["status"] == "partial"]
     if len(partial):
         section.paragraphs.append(
@@ -78,6 +79,9 @@ def verdict(analysis: Analysis, metric: str) -> str:
 def _domains(metric: str, means: pd.DataFrame, higher: bool) -> list[Table]:
     title = names.metric_title(metric)
     true = ranking.domain_means(means)
+    here = {names.domain_of(dataset) for dataset in means.index}
+    absent = [d.name for d in DATASETS.values() if d.domain in here and d.name not in means.index]
+    lacking = f" Without the study's {listed(absent)}, of which there is no score." if absent else ""
     frame = true.rename(columns=names.titles(true.columns))
     frame.columns.name = None
     shown = tuple(frame.columns)
@@ -90,7 +94,7 @@ def _domains(metric: str, means: pd.DataFrame, higher: bool) -> list[Table]:
             f"Mean {title} per domain",
             frame.rename_axis("domain").reset_index(),
             caption="Unweighted mean over the domain's datasets. Not available where a technique lacks a dataset that "
-            "others have.",
+            f"others have.{lacking}",
             digits=dict.fromkeys(shown, digits(metric)),
             best_in_row=(shown, direction(higher)),
         ),
@@ -105,7 +109,8 @@ def _domains(metric: str, means: pd.DataFrame, higher: bool) -> list[Table]:
     ]
 
 
-def _close_calls(analysis: Analysis, metric: str) -> list[str]:
+def close_calls(analysis: Analysis, metric: str, *, by_name: bool = True) -> list[str]:
+    """On how many datasets the best is not significantly better than the second best; nothing if on none."""
     calls = first_and_second(analysis.means[metric], analysis.comparisons[metric], analysis.higher(metric))
     close = calls[calls["lead"] == "tie"]
     if close.empty:
@@ -113,7 +118,7 @@ def _close_calls(analysis: Analysis, metric: str) -> list[str]:
     where = listed(f"{d} ({names.title(r['best'])} and {names.title(r['second'])})" for d, r in close.iterrows())
     return [
         f"On {plural(len(close), 'dataset')} of {len(calls)} the best and the second best are a tie: their difference "
-        f"is not significant: {where}."
+        f"is not significant{f': {where}' if by_name else ''}."
     ]
 
 
