@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
 
 from octosr.errors import ConfigError, MissingMetricError
 from octosr.metrics.iqa import PyiqaMetric
@@ -19,6 +21,7 @@ from octosr.runs import metrics_group
 from octosr.runs.build import build, build_metrics
 from octosr.runs.cli import explain
 from octosr.runs.metrics_group import nearest_metrics, register_metrics
+from octosr.runs.sweep import CellResult, results_table
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 OURS = {path.stem for path in (CONF / "metrics").glob("*.yaml")}
@@ -121,3 +124,16 @@ def test_the_config_builds_the_metric(composer: Composer) -> None:
     assert metric.name == metric.metric == "entropy"
     assert metric.higher_is_better
     assert not metric.download
+
+
+def test_more_metrics_than_fit_side_by_side_are_shown_one_below_the_other() -> None:
+    values = {f"metric_{i}": float(i) + 0.5 for i in range(8)} | {"absent": float("nan")}
+    result = CellResult("dan", "isaid", "stand-in", values, "3 images", {"absent": "not applicable"})
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(results_table([result]))
+    text = console.export_text()
+    for name, words in ("metric_0", "0.5000"), ("metric_7", "7.5000"), ("absent", "not applicable"):
+        assert any(name in line and words in line for line in text.splitlines())
+    assert "dan, isaid (STAND-IN)" in text
+    assert "STAND-IN data: not the study's images" in " ".join(text.split())
+    assert "3 images" in text

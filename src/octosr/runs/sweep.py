@@ -59,6 +59,7 @@ _cells: list[_Cell] = []
 _said: set[str] = set()
 
 log = logging.getLogger(__name__)
+MOST_COLUMNS = 6  # metrics side by side in 80 characters
 
 
 def warn(message: str) -> None:
@@ -145,6 +146,8 @@ def results_table(results: list[CellResult]) -> Table:
     standin = " [bold red]STAND-IN data: not the study's images[/]" if "stand-in" in kinds else ""
     table = Table(title=f"{len(results)} cells{standin}" if len(results) > 1 else standin.strip() or None)
     columns = list(dict.fromkeys(key for result in results for key in result.values))
+    if len(results) == 1 and len(columns) > MOST_COLUMNS:
+        return _upright(table, results[0])
     table.add_column("technique")
     table.add_column("dataset")
     if kinds != {"study"}:
@@ -158,6 +161,17 @@ def results_table(results: list[CellResult]) -> Table:
             cells.append(kind_label(result.kind))
         cells += [figure(result.values.get(column), result.words.get(column)) for column in columns]
         table.add_row(*cells, escape(result.note))
+    return table
+
+
+def _upright(table: Table, result: CellResult) -> Table:
+    """One cell with more metrics than fit side by side: one row a metric."""
+    kind = "" if result.kind == "study" else f" ({kind_label(result.kind)})"
+    table.add_column("metric")
+    table.add_column(escape(f"{result.technique}, {result.dataset}{kind}"), justify="right")
+    for name, value in result.values.items():
+        table.add_row(escape(name), figure(value, result.words.get(name)))
+    table.caption = escape(result.note)
     return table
 
 
