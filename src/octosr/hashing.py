@@ -52,7 +52,7 @@ def cached_sha256(path: Path) -> str:
         OSError: the file cannot be read.
     """
     stamp = _stamp(path)
-    if stamp["size"] < REMEMBERED_FROM:
+    if int(stamp["size"]) < REMEMBERED_FROM:
         return file_sha256(path)
     name = hashlib.sha256(str(stamp["path"]).encode("utf-8", "surrogateescape")).hexdigest()
     memory = hash_folder() / f"{name}.json"
