@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,14 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from octosr.errors import ConfigError, MissingMetricError, nearest
+from octosr.errors import ConfigError, nearest
 from octosr.hashing import cached_sha256
 from octosr.metrics.base import Definition, ImageMetric
 from octosr.metrics.functional.maniqa import CROP, Position, distinct
 from octosr.metrics.iqa import require_pyiqa
 from octosr.metrics.maniqa_network import crop_sums, shared_network
 from octosr.metrics.maniqa_protocols import PROTOCOLS
-from octosr.metrics.maniqa_weights import find_weights, read_weights, variant_of
+from octosr.metrics.maniqa_weights import find_weights, variant_of
 
 MB_PER_CROP = 150
 """Memory that a crop takes in a forward, in MB: 125 measured in float32 and 95 in bfloat16 (CPU), rounded up."""
@@ -47,7 +46,7 @@ class Maniqa(ImageMetric):
     A batch of N gives what N single images give: to the bit on the CPU, where crops go through the network one by one
     (several at once are no faster there), and within 1e-5 relative where several share a forward.
 
-    The network is frozen and always in evaluation mode, is built when the first score is computed, sits where the
+    The network is frozen and always in evaluation mode, is built by :meth:`prepare` or the first score, sits where the
     images are, and is neither pickled nor in ``state_dict()`` or ``parameters()``. Metrics with the same weights share
     it. Setting the metric up imports neither pyiqa nor timm.
 
@@ -56,7 +55,7 @@ class Maniqa(ImageMetric):
         variant: the data it was trained on, ``koniq``, ``kadid`` or ``pipal``.
         protocol: ``study``, ``study_official``, ``pyiqa`` or ``official``.
         download: allow fetching the weights from pyiqa's collection when they are not there.
-        precision: ``fp32``, or ``bf16`` (autocast): BF16_ERROR.
+        precision: ``fp32``, or ``bf16`` (autocast), a choice of speed over digits.
         max_crops: crops put through the network at once; None for one on the CPU and what ``max_memory_mb`` allows
             elsewhere.
         max_memory_mb: memory for the crops in the network, in MB; a crop takes about 150, the weights 460 more.
@@ -125,20 +124,8 @@ class Maniqa(ImageMetric):
         }
 
     def prepare(self) -> None:
-        """Check packages and weight file without importing or building anything, in a fraction of a second.
-
-        Raises:
-            MissingMetricError: timm or einops is missing, or the file holds no MANIQA weights.
-        """
-        for package in ("timm", "einops"):
-            if importlib.util.find_spec(package) is None:
-                raise MissingMetricError(
-                    f"The metric '{self.name}' needs the package {package}, which is not installed. "
-                    "Install it with: pip install 'octosr[iqa]' -c constraints.txt"
-                )
-        if not self.weights.is_file():
-            raise MissingMetricError(f"MANIQA's weights {self.weights} were removed since the metric was set up.")
-        read_weights(self.weights)
+        """Build the network and load its weights; see :class:`ImageMetric`."""
+        self._network(self.device)
 
     def _score(self, images: Tensor, reference: Tensor | None) -> Tensor:
         protocol = PROTOCOLS[self.protocol]
@@ -165,13 +152,15 @@ class Maniqa(ImageMetric):
 
     def _network(self, device: torch.device) -> nn.Module:
         if not self._holder or self._holder[0][0] != device:
-            self._holder[:] = [(device, shared_network(self.variant, self.weights, self.weights_sha256, device))]
+            elsewhere = self._holder[0][1] if self._holder else None
+            network = shared_network(self.variant, self.weights, self.weights_sha256, device, elsewhere)
+            self._holder[:] = [(device, network)]
         return self._holder[0][1]
 
     def _apply(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> nn.Module:
         this = super()._apply(fn, *args, **kwargs)
-        if self._holder and self._holder[0][0] != self.device:
-            self._holder.clear()  # frees the memory there; built again where the next images are
+        if self._holder:
+            self._network(self.device)
         return this
 
     def __getstate__(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -74,7 +75,9 @@ def load_network(variant: str, path: Path) -> nn.Module:
     return frozen
 
 
-def shared_network(variant: str, path: Path, sha256: str, device: torch.device) -> nn.Module:
+def shared_network(
+    variant: str, path: Path, sha256: str, device: torch.device, elsewhere: nn.Module | None = None
+) -> nn.Module:
     """The network on a device; metrics that differ in protocol only use the same one, as long as one of them lives.
 
     Args:
@@ -82,6 +85,7 @@ def shared_network(variant: str, path: Path, sha256: str, device: torch.device) 
         path: the weight file.
         sha256: what it must hash to.
         device: where the network is to be.
+        elsewhere: the same network on another device, copied instead of read again.
 
     Raises:
         MissingMetricError: the file was removed or changed, or :func:`load_network` refuses it.
@@ -89,7 +93,9 @@ def shared_network(variant: str, path: Path, sha256: str, device: torch.device) 
     key = (sha256, variant_of(variant).scale, device)
     with _sharing:
         network = _shared.get(key)
-        if network is None:
+        if network is None and elsewhere is not None:
+            network = _shared[key] = copy.deepcopy(elsewhere).to(device)  # others may still use it where it is
+        elif network is None:
             if not path.is_file() or cached_sha256(path) != sha256:
                 raise MissingMetricError(
                     f"MANIQA's weights {path} were removed or changed since the metric was set up "

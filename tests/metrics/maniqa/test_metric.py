@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import torch
+from hydra.utils import instantiate
 
 from octosr.errors import ConfigError, MissingMetricError
 from octosr.hashing import file_sha256
@@ -32,13 +33,22 @@ def test_network_is_where_the_images_are(tiny, monkeypatch):
     metric, meta = Maniqa(tiny), torch.device("meta")
     first = metric._network(torch.device("cpu"))
     assert metric._network(torch.device("cpu")) is first
+    assert metric._network(meta) is not first
     assert metric._network(meta).fc_score[0].weight.device == meta
-    assert metric._network(torch.device("cpu")) is not metric._network(meta)
-    metric.to("cpu")  # the network is elsewhere: given up, so that its memory is freed
-    assert metric._holder == []
-    metric._network(torch.device("cpu"))
-    metric.to("cpu")
-    assert len(metric._holder) == 1
+    assert metric._network(torch.device("cpu")).fc_score[0].weight.device.type == "cpu"
+    metric._network(meta)
+    metric.to("cpu")  # a metric that is moved takes its network along
+    assert metric._holder[0][0] == torch.device("cpu")
+
+
+def test_a_network_is_moved_without_reading_it_again(tiny, monkeypatch):
+    metric, other = Maniqa(tiny), Maniqa(tiny, protocol="study_official")
+    metric.prepare()
+    other.prepare()
+    assert metric._holder == other._holder
+    monkeypatch.setattr(maniqa_network, "load_network", None)
+    assert metric._network(torch.device("meta")).fc_score[0].weight.is_meta
+    assert not other._network(torch.device("cpu")).fc_score[0].weight.is_meta
 
 
 def test_pickle_and_copy_leave_the_network_out(tiny, pictures):
@@ -88,9 +98,6 @@ import sys
 from octosr.metrics.maniqa import Maniqa
 metric = Maniqa({str(tiny_file)!r})
 assert metric.definition
-from octosr.metrics import maniqa_weights
-maniqa_weights.MARKS = {{}}
-metric.prepare()
 print(sorted({{"pyiqa", "timm", "einops"}} & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=200)
@@ -120,16 +127,7 @@ def test_weights_changed_after_setting_up(tmp_path):
     with pytest.raises(MissingMetricError, match="removed or changed"):
         metric.score(torch.zeros(1, 3, 64, 64))
     path.unlink()
-    with pytest.raises(MissingMetricError, match="removed"):
-        metric.prepare()
-
-
-def test_preparing_names_a_package_that_is_missing(tiny, monkeypatch):
-    metric = Maniqa(tiny)
-    metric.prepare()
-    find = maniqa.importlib.util.find_spec
-    monkeypatch.setattr(maniqa.importlib.util, "find_spec", lambda name: None if name == "timm" else find(name))
-    with pytest.raises(MissingMetricError, match=r"package timm.*pip install 'octosr\[iqa\]'"):
+    with pytest.raises(MissingMetricError, match="removed or changed"):
         metric.prepare()
 
 
@@ -154,3 +152,15 @@ def test_wrong_settings(tmp_path):
     ):
         with pytest.raises(ConfigError, match=message):
             Maniqa(path, **settings)
+
+
+def test_protocols_can_stand_side_by_side(composer, tiny_file):
+    chosen = ["metrics=[maniqa,maniqa_pyiqa,maniqa_official]", f"metrics.maniqa.weights={tiny_file}"]
+    cfg = composer("eval", "dataset=isaid", "metrics.maniqa.variant=pipal", *chosen)
+    metrics = {name: instantiate(cfg.metrics[name]) for name in ("maniqa", "maniqa_pyiqa", "maniqa_official")}
+    assert [metric.name for metric in metrics.values()] == list(metrics)
+    assert [metric.protocol for metric in metrics.values()] == ["study", "pyiqa", "official"]
+    assert {metric.scale for metric in metrics.values()} == {0.13}
+    assert len({metric.weights_sha256 for metric in metrics.values()}) == 1
+    alone = composer("eval", "dataset=isaid", "metrics=[maniqa_pyiqa]", f"metrics.maniqa_pyiqa.weights={tiny_file}")
+    assert instantiate(alone.metrics.maniqa_pyiqa).definition["variant"] == "koniq"
