@@ -7,9 +7,9 @@ import json
 import logging
 import os
 import time
-import uuid
-from contextlib import suppress
 from pathlib import Path
+
+from octosr.atomic import write_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -96,12 +96,7 @@ def _recall(memory: Path, stamp: dict[str, str | int]) -> str | None:
 
 
 def _remember(memory: Path, content: dict[str, str | int]) -> None:
-    temporary = memory.with_name(f".{memory.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
     try:
-        memory.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(content), encoding="utf-8")
-        os.replace(temporary, memory)
+        write_bytes(memory, json.dumps(content).encode())
     except OSError as error:
         logger.info("The hash of %s cannot be remembered in %s: %s", content["path"], memory.parent, error)
-        with suppress(OSError):
-            temporary.unlink()

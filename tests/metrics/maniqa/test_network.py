@@ -138,7 +138,6 @@ def test_layers_equal_pyiqas_forward_at_full_width(weights, theirs, pictures, mo
     assert sum(p.numel() for p in network.parameters()) == 135_747_530 - 21_582_952
     with torch.no_grad():
         ours = crop_sums(network, crop * 2 - 1)
-        half = crop_sums(network, crop * 2 - 1, "bf16")
     del network
     create = maniqa_arch.timm.create_model
     monkeypatch.setattr(
@@ -149,8 +148,6 @@ def test_layers_equal_pyiqas_forward_at_full_width(weights, theirs, pictures, mo
         expected = theirs(weights)(crop).reshape(1)
     torch.testing.assert_close(score_of(ours).float(), expected, rtol=1e-5, atol=0)
     assert float(expected) > 0
-    torch.testing.assert_close(score_of(half).float(), expected, rtol=0.05, atol=0)
-    assert not torch.equal(half, ours)
 
 
 def test_a_batch_is_what_its_crops_are(tiny, pictures):
