@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from octosr.errors import ConfigError, MissingMetricError, nearest
+from octosr.hashing import cached_sha256
 from octosr.metrics.base import Definition, ImageMetric
 from octosr.metrics.checks import UnscorableImageError
 from octosr.metrics.lpips_network import BACKBONES, find_backbone, load_lpips
-from octosr.metrics.maniqa_network import file_sha256
 
 
 class Lpips(ImageMetric):
@@ -58,7 +58,7 @@ class Lpips(ImageMetric):
             )
         self.net = net
         self.weights = find_backbone(net, weights, download, self.name)
-        self.weights_sha256 = file_sha256(self.weights)
+        self.weights_sha256 = cached_sha256(self.weights)
         self._holder: list[nn.Module] = []  # a list hides the network from nn.Module's registration
 
     @property
@@ -80,7 +80,7 @@ class Lpips(ImageMetric):
 
     def _network(self, device: torch.device | None = None) -> nn.Module:
         if not self._holder:
-            if not self.weights.is_file() or file_sha256(self.weights) != self.weights_sha256:
+            if not self.weights.is_file() or cached_sha256(self.weights) != self.weights_sha256:
                 raise MissingMetricError(
                     f"The weights {self.weights} were removed or changed since the metric {self.name} was set up "
                     f"(sha256 was {self.weights_sha256})."
