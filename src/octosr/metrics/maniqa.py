@@ -104,7 +104,7 @@ class Maniqa(ImageMetric):
         self.max_crops, self.max_memory_mb = max_crops, max_memory_mb
         self.scale = variant_of(variant).scale
         self._pyiqa_version = require_pyiqa(self.name)
-        self.weights = find_weights(variant, weights, download)
+        self.weights = find_weights(variant, weights, download, self.name)
         self.weights_sha256 = cached_sha256(self.weights)
         self.crop_forwards = 0
         self._holder: list[tuple[torch.device, nn.Module]] = []  # a list hides the network from nn.Module

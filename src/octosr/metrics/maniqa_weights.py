@@ -64,7 +64,7 @@ def cache_folder() -> Path:
     return Path(torch.hub.get_dir()) / "pyiqa"
 
 
-def find_weights(variant: str, weights: str | Path | None, download: bool) -> Path:
+def find_weights(variant: str, weights: str | Path | None, download: bool, name: str = "maniqa") -> Path:
     """The weight file: the path given, else pyiqa's cache, else (only if allowed) fetched into that cache.
 
     Raises:
@@ -75,11 +75,11 @@ def find_weights(variant: str, weights: str | Path | None, download: bool) -> Pa
     cached = cache_folder() / known.file
     if weights is not None:
         path = Path(weights).expanduser()
-        other = next((name for name, v in VARIANTS.items() if v.file == path.name and name != variant), None)
+        other = next((key for key, v in VARIANTS.items() if v.file == path.name and key != variant), None)
         if other is not None:
             raise ConfigError(
-                f"{path} holds MANIQA's weights for variant '{other}', but metrics.maniqa.variant is '{variant}'. "
-                f"Set metrics.maniqa.variant={other}."
+                f"{path} holds MANIQA's weights for variant '{other}', but metrics.{name}.variant is '{variant}'. "
+                f"Set metrics.{name}.variant={other}."
             )
         if path.is_file():
             return path
@@ -87,12 +87,12 @@ def find_weights(variant: str, weights: str | Path | None, download: bool) -> Pa
     elif cached.is_file():
         return cached
     elif download:
-        return _download(variant, cached)
+        return _download(variant, cached, name)
     else:
         looked = [cached]
     raise MissingMetricError(
         f"MANIQA ({variant}) needs its weights, the file {known.file} (about 540 MB), which was not found. Looked at: "
-        f"{', '.join(str(p.absolute()) for p in looked)}. Three ways to get it: metrics.maniqa.weights=PATH names a "
+        f"{', '.join(str(p.absolute()) for p in looked)}. Three ways to get it: metrics.{name}.weights=PATH names a "
         f"local copy; or put the file at {cached}; or metrics.download=true fetches it from pyiqa's collection "
         f"({_url(variant)}). To go on without it: metrics.on_missing=skip."
     )
@@ -103,7 +103,7 @@ def _url(variant: str) -> str:
     return f"https://huggingface.co/chaofengc/IQA-PyTorch-Weights/resolve/main/{VARIANTS[variant].file}"
 
 
-def _download(variant: str, target: Path) -> Path:
+def _download(variant: str, target: Path, name: str) -> Path:
     url = import_arch("maniqa_arch", "maniqa").default_model_urls[variant]
     target.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(str(target) + ".lock"):  # several processes of one run
@@ -114,7 +114,7 @@ def _download(variant: str, target: Path) -> Path:
             except (URLError, OSError, RuntimeError) as error:
                 raise MissingMetricError(
                     f"MANIQA's weights could not be downloaded from {url} to {target}: {error}. Fetch the file by hand "
-                    "and name it with metrics.maniqa.weights=PATH, or go on without it: metrics.on_missing=skip."
+                    f"and name it with metrics.{name}.weights=PATH, or go on without it: metrics.on_missing=skip."
                 ) from error
     return target
 
