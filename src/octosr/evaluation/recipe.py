@@ -62,15 +62,6 @@ def is_current(path: Path, recipe: Recipe, lr_sha256: str) -> bool:
     return text.get("octosr:recipe") == recipe.key and text.get("octosr:lr_sha256") == lr_sha256
 
 
-def file_sha256(path: Path) -> str:
-    """Hash of a file's bytes."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 @dataclass
 class Provenance:
     """The readable record that stands beside a folder of HR images as ``provenance.json``."""

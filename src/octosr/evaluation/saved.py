@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from octosr.data.decode import decode
-from octosr.evaluation.recipe import file_sha256
+from octosr.hashing import file_sha256
 
 Result = TypeVar("Result")
 

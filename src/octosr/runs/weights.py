@@ -13,7 +13,7 @@ import torch
 from omegaconf import DictConfig, ListConfig
 
 from octosr.errors import MissingWeightsError, WrongWeightsError
-from octosr.evaluation.recipe import file_sha256
+from octosr.hashing import cached_sha256, file_sha256
 from octosr.runs.build import build_technique, plain, technique_class
 from octosr.techniques.base import Technique
 from octosr.techniques.weights import read_weight_file
@@ -155,7 +155,7 @@ def describe_technique(cfg: DictConfig) -> Described:
     arguments = as_trained(arguments, card.get("technique", {}), changes)
     if changes:
         log.info("rebuilt as it was trained: %s", ", ".join(f"technique.{change}" for change in changes))
-    return Described(arguments, tuple(paths), tuple((path.name, file_sha256(path)) for path in paths), card)
+    return Described(arguments, tuple(paths), tuple((path.name, cached_sha256(path)) for path in paths), card)
 
 
 def load_technique(cfg: DictConfig, described: Described) -> Technique:
