@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from octosr.metrics.base import Definition, ImageMetric
-from octosr.metrics.functional.niqe import block_count, check_model, check_settings, niqe_detailed
+from octosr.metrics.functional.niqe import block_count, check_model, check_settings, score_checked
 from octosr.metrics.niqe_engine.variants import ENGINE_VERSION
 from octosr.metrics.parameters import pristine_model
 
@@ -71,11 +71,5 @@ class Niqe(ImageMetric):
         return block_count(height, width, self.crop_border)
 
     def _score_detailed(self, images: Tensor, reference: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
-        scores, blocks = niqe_detailed(
-            images,
-            self.model,
-            variant=self.variant.name,
-            color_space=self.color_space,
-            crop_border=self.crop_border,
-        )
+        scores, blocks = score_checked(images, self.model, self.variant, self.color_space, self.crop_border)
         return scores, {"blocks": blocks}

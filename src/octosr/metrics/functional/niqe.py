@@ -78,6 +78,13 @@ def niqe_detailed(
     model = model or pristine_model(chosen.parameters)
     check_model(model, chosen)
     check_images(images, chosen.name)
+    return score_checked(images, model, chosen, color_space, crop_border)
+
+
+def score_checked(
+    images: Tensor, model: PristineModel, chosen: Variant, color_space: str, crop_border: int
+) -> tuple[Tensor, Tensor]:
+    """:func:`niqe_detailed` of images and settings that have been checked."""
     check_sizes(images, chosen, crop_border)
     with exact_arithmetic(images.device):
         features, _ = image_features(images.float(), chosen, color_space, crop_border)

@@ -15,6 +15,8 @@ from octosr.metrics.niqe_engine.variants import BLOCK, Variant
 from octosr.metrics.niqe_engine.workers import each
 
 SIDES = (BLOCK, BLOCK // 2)
+TASK_PIXELS = 1 << 17
+"""Pixels that a core works on at once: few enough for its cache, enough to outweigh the calls."""
 GROUP_PIXELS = 1 << 23
 """Pixels worked on at once on an accelerator: about 2 GB."""
 
@@ -80,8 +82,12 @@ def _by_row(images: Tensor, variant: Variant, color_space: str) -> list[Strips]:
     rows = images.shape[-2] // BLOCK
     scales = []
     for scale, side in enumerate(SIDES):
+        together = max(1, TASK_PIXELS // (side * pyramids[0][scale].shape[-1]))
+        starts = range(0, rows, together)
         strips = [
-            pyramid[scale][:, row * side : (row + 1) * side + 2 * RADIUS] for pyramid in pyramids for row in range(rows)
+            pyramid[scale][:, row * side : min(row + together, rows) * side + 2 * RADIUS]
+            for pyramid in pyramids
+            for row in starts
         ]
         found = each(partial(_strips, side=side, variant=variant), strips)
         scales.append(Strips(*(torch.cat(parts) for parts in zip(*found, strict=True))))

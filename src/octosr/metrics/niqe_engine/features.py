@@ -42,6 +42,9 @@ def block_moments(coefficients: Tensor, side: int) -> Tensor:
     y, sum|p|, sum p^2, sum p|p|, sum sign(p) and the number of p that are not 0 are the scalar products of |x| and |y|,
     x^2 and y^2, x|x| and y|y|, and so on, so they need no passes of their own over the products.
 
+    Columns are summed in the type of the coefficients, their sums in float64; of float32 coefficients that leaves an
+    error of about 1e-8 of a block's sum.
+
     Args:
         coefficients: one row of blocks a strip, (N, side, W), W a multiple of ``side``.
         side: height and width of a block.
@@ -49,7 +52,7 @@ def block_moments(coefficients: Tensor, side: int) -> Tensor:
     Returns:
         float64, (N, W/side, 5 maps, 5 sums in the order above).
     """
-    x = coefficients.double()
+    x = coefficients
     strips, _, width = x.shape
     powers = x.new_empty(3, strips, side + 1, width)
     signs = x.new_empty(2, strips, side + 1, width, dtype=torch.float32)  # sums of whole numbers are exact
@@ -57,7 +60,7 @@ def block_moments(coefficients: Tensor, side: int) -> Tensor:
     torch.abs(x, out=magnitude)
     torch.mul(x, x, out=square)
     torch.mul(x, magnitude, out=signed)
-    signs[0, :, 1:] = coefficients.sign()
+    signs[0, :, 1:] = x.sign()
     torch.abs(signs[0, :, 1:], out=signs[1, :, 1:])
     sums = [_neighbour_sums(values, side) for values in (powers, signs)]
     return torch.cat(sums).permute(2, 3, 1, 0)

@@ -7,6 +7,7 @@ depend on how many images or rows are filtered at once.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -41,9 +42,9 @@ def luma(images: Tensor, color_space: str, variant: Variant) -> Tensor:
     """
     red, green, blue = images.unbind(1)
     if color_space == "pillow_l":
-        r, g, b = ((c.clamp(0, 1) * 255).round().to(torch.int32) for c in (red, green, blue))
-        total = r * _PILLOW_L[0] + g * _PILLOW_L[1] + b * _PILLOW_L[2] + (1 << 15)
-        return (total >> 16).float()
+        # Whole numbers below 2^24, so float32 holds them exactly.
+        total = _weighted(*((c * 255).round_() for c in (red, green, blue)), _PILLOW_L)
+        return total.add_(1 << 15).mul_(2**-16).floor_()
     if color_space == "yiq":
         return _weighted(red, green, blue, _YIQ).mul_(255).round_()
     if variant.name == "niqe_basicsr":
@@ -105,6 +106,7 @@ def _inside(size: int, device: torch.device) -> Tensor:
     return _halve(pad(torch.ones(size, dtype=torch.float64, device=device), (3, 3)), -1)
 
 
+@lru_cache(maxsize=8)
 def gaussian_taps(variant: Variant) -> list[float]:
     """The 7 taps of the local mean.
 
@@ -127,35 +129,46 @@ def gaussian_taps(variant: Variant) -> list[float]:
 
 
 def padded(image: Tensor, variant: Variant) -> Tensor:
-    """Three pixels more on each side, (B, H, W) -> float64 (B, H+6, W+6)."""
+    """Three pixels more on each side, (B, H, W) -> (B, H+6, W+6)."""
     mode = "replicate" if variant.padding == "edge" else "constant"
-    return pad(image.double()[:, None], (RADIUS,) * 4, mode=mode)[:, 0]
+    return pad(image[:, None], (RADIUS,) * 4, mode=mode)[:, 0]
 
 
 def mscn(strips: Tensor, variant: Variant) -> tuple[Tensor, Tensor]:
     """Local mean subtracted, divided by local deviation plus 1 (eq. 1 to 3 of the paper).
 
     Args:
-        strips: float64 luma with three pixels more on each side, (N, H+6, W+6).
+        strips: luma with three pixels more on each side, (N, H+6, W+6).
         variant: which taps, and what is rounded to float32.
 
     Returns:
         coefficients and local standard deviation, (N, H, W), float64 or, where the variant rounds, float32.
     """
-    squares = strips * strips
-    moments = torch.stack([strips, squares if variant.rounding == "never" else squares.float()])
-    taps = gaussian_taps(variant)
-    for dim in (-2, -1):
-        moments = _blurred(moments, taps, dim)
-        if variant.rounding == "each" or (variant.rounding == "both" and dim == -1):
-            moments = moments.float()
-            if dim == -2:
-                moments = moments.double()
-    mean, square = moments
-    # In float64 even of float32 numbers: PyTorch's float32 root is not the nearest number on every machine.
-    deviation = square.sub_(mean * mean).abs_().double().sqrt_().to(mean.dtype)
-    centre = strips[:, RADIUS:-RADIUS, RADIUS:-RADIUS].to(mean.dtype)
+    centre = strips[:, RADIUS:-RADIUS, RADIUS:-RADIUS]
+    exact = strips.double()
+    mean = _local_mean(exact, variant)
+    # Squares of the second scale are rounded to float32 with the map; those of whole numbers are exact anyway.
+    square = _local_mean((exact * exact) if variant.rounding == "never" else (strips * strips).double(), variant)
+    deviation = _root_(square.sub_(mean * mean).abs_())
     return mean.neg_().add_(centre).div_(deviation + 1), deviation
+
+
+def _root_(x: Tensor) -> Tensor:
+    """Square root in place; by NumPy on a CPU, where PyTorch's is slower and, of float32, not always the nearest number."""
+    if x.device.type != "cpu":
+        return x.sqrt_()
+    np.sqrt(x.numpy(), out=x.numpy())
+    return x
+
+
+def _local_mean(x: Tensor, variant: Variant) -> Tensor:
+    """Weighted by a Gaussian window, float64 (N, H+6, W+6) -> (N, H, W)."""
+    taps = gaussian_taps(variant)
+    rows = _blurred(x, taps, -2)
+    if variant.rounding == "each":
+        rows = rows.float().double()
+    both = _blurred(rows, taps, -1)
+    return both if variant.rounding == "never" else both.float()
 
 
 def _blurred(x: Tensor, taps: list[float], dim: int) -> Tensor:

@@ -64,8 +64,8 @@ class Variant:
 
     @property
     def precision(self) -> str:
-        """In what the maps are computed; sums over blocks and everything after them are float64."""
-        return "float64" if self.rounding == "never" else f"float64 sums, float32 maps (after {self.rounding})"
+        """In what the maps of full size and their sums over blocks are computed; all after them is float64."""
+        return "float64" if self.rounding == "never" else "float32"
 
 
 VARIANTS = {
