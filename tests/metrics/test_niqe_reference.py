@@ -35,17 +35,14 @@ def slow() -> ModuleType:
 
 
 @pytest.fixture(scope="module")
-def photographs(demo_cache: Path) -> list[np.ndarray]:
-    """8-bit crops of several sizes from the embedded photographs."""
-    files = sorted((demo_cache / "demo-v1" / "pairs" / "HR").glob("*.png"))
-    sizes = [(200, 200), (420, 310), (288, 288), (96, 500), (500, 500)]
-    images = []
-    for file, (height, width) in zip(files, sizes, strict=False):
-        with Image.open(file) as image:
-            images.append(np.asarray(image.convert("RGB"))[7 : 7 + height, 5 : 5 + width].copy())
-    assert [i.shape[:2] for i in images] == sizes[: len(images)]
-    assert len(images) >= 4
-    return images
+def photographs() -> list[np.ndarray]:
+    """8-bit crops of several sizes of photographs."""
+    data = pytest.importorskip("skimage.data")
+    crops = {"astronaut": (512, 512), "coffee": (200, 200), "chelsea": (290, 440), "rocket": (96, 500)}
+    return [
+        np.ascontiguousarray(getattr(data, name)()[7 : 7 + height, 5 : 5 + width, :3])
+        for name, (height, width) in crops.items()
+    ]
 
 
 def as_batch(rgb: np.ndarray) -> Tensor:

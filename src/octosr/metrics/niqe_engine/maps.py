@@ -43,7 +43,8 @@ def luma(images: Tensor, color_space: str, variant: Variant) -> Tensor:
     red, green, blue = images.unbind(1)
     if color_space == "pillow_l":
         # Whole numbers below 2^24, so float32 holds them exactly.
-        total = _weighted(*((c * 255).round_() for c in (red, green, blue)), _PILLOW_L)
+        red, green, blue = ((c * 255).round_() for c in (red, green, blue))
+        total = _weighted(red, green, blue, _PILLOW_L)
         return total.add_(1 << 15).mul_(2**-16).floor_()
     if color_space == "yiq":
         return _weighted(red, green, blue, _YIQ).mul_(255).round_()
@@ -154,7 +155,7 @@ def mscn(strips: Tensor, variant: Variant) -> tuple[Tensor, Tensor]:
 
 
 def _root_(x: Tensor) -> Tensor:
-    """Square root in place; by NumPy on a CPU, where PyTorch's is slower and, of float32, not always the nearest number."""
+    """Square root in place; by NumPy on CPUs, where PyTorch's is slower and in float32 not always the nearest number."""
     if x.device.type != "cpu":
         return x.sqrt_()
     np.sqrt(x.numpy(), out=x.numpy())
