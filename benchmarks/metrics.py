@@ -1,6 +1,6 @@
 """Our metrics against the public ones: ``python benchmarks/metrics.py [--images FOLDER]``.
 
-Prints time an image, how many times faster, the largest difference of the scores, and peak memory where it was measured.
+Prints time an image, the ratio, the largest difference of the scores, and peak memory where it was measured.
 The rows come from the modules beside this file that are named metrics_*.py. No network.
 """
 

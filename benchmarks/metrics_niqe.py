@@ -23,14 +23,14 @@ from octosr.metrics.functional import niqe
 from octosr.metrics.parameters import pristine_model
 
 sys.path.insert(0, str(Path(__file__).parent))
-import niqe_numpy  # noqa: E402
+import niqe_numpy
 
 SIDE, COUNT, THREADS = 1024, 8, 2
 Scorer = Callable[[Tensor], Tensor]
 
 
 def batch(folder: str | None, count: int) -> Tensor:
-    """Images of 1024x1024, (count, 3, 1024, 1024): from a folder, enlarged where smaller, or smooth noise with grain."""
+    """Images of 1024x1024, (count, 3, 1024, 1024): from a folder, resized to that, or smooth noise with grain."""
     if folder is not None:
         files = sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in (".png", ".jpg", ".jpeg"))
         chosen = files[:: max(1, len(files) // count)][:count]
@@ -80,7 +80,7 @@ def rows(quick: bool = False, images: str | None = None) -> list[dict[str, objec
 
     Returns:
         one row a comparison: ``what``, ``ours_s`` and ``reference_s`` (seconds an image, the best turn), ``ratio``
-        (reference / ours), ``max_rel_diff`` (of the scores), ``ours_mib`` and ``reference_mib`` (peak memory), ``note``.
+        (reference / ours), ``max_rel_diff`` (of the scores), ``ours_mib``, ``reference_mib`` (peak), ``note``.
     """
     torch.set_num_threads(THREADS)
     count = 2 if quick else COUNT

@@ -155,7 +155,7 @@ def mscn(strips: Tensor, variant: Variant) -> tuple[Tensor, Tensor]:
 
 
 def _root_(x: Tensor) -> Tensor:
-    """Square root in place; by NumPy on CPUs, where PyTorch's is slower and in float32 not always the nearest number."""
+    """Square root in place; by NumPy on CPUs, where PyTorch's is slower and its float32 root inexact."""
     if x.device.type != "cpu":
         return x.sqrt_()
     np.sqrt(x.numpy(), out=x.numpy())
