@@ -20,7 +20,7 @@ from octosr.metrics.maniqa import Maniqa
 from octosr.metrics.niqe import Niqe
 from octosr.metrics.sharpness import LaplacianVariance, RmsContrast, Tenengrad
 
-SIDE = 192  # two NIQE blocks a side, enough for five scales, a multiple of 8
+SIDE = 200  # what every variant of NIQE takes, enough for five scales, a multiple of 8
 
 
 def small(network: nn.Module, crops: torch.Tensor, precision: str) -> torch.Tensor:
