@@ -123,10 +123,11 @@ def resume_point(cfg: DictConfig, folder: Path, card: dict[str, Any]) -> Path | 
         log.info("starting anew; the checkpoints that were there are now in %s", aside)
         return None
     old = read_card(path)
+    free = {f"technique.{setting}" for setting in technique_class(cfg).run_settings}
     different = [
         f"  {name}: {before!r} there, {now!r} here"
         for name, before, now in _differences(old, card)
-        if name.split(".")[0] in ("technique", "kind", "seed", "scale")
+        if name.split(".")[0] in ("technique", "kind", "seed", "scale") and name not in free
     ]
     if different:
         raise ConfigError(

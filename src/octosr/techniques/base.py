@@ -34,6 +34,8 @@ class Technique(pl.LightningModule):
     """False for baselines with nothing to learn: they need no weights and cannot be trained."""
     needs_grad: ClassVar[bool] = False
     """True where inference itself optimises on the image, so autograd must be on."""
+    run_settings: ClassVar[tuple[str, ...]] = ()
+    """Settings that say what a run trains and not what the network is: a resumed run may have others."""
 
     def __init__(self, name: str) -> None:
         super().__init__()

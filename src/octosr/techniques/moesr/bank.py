@@ -1,0 +1,101 @@
+"""The bank of 25 experts of one scale, their weights stacked so that any choice of them runs at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from octosr.techniques.moesr.grid import EXPERTS
+from octosr.techniques.moesr.network import enlarge_stack, expert_channels
+from octosr.techniques.moesr.symmetry import turn_filters
+
+
+class Stack(NamedTuple):
+    """The weights of N networks: per level (one for each x2) and convolution (N, out, in, 3, 3) and (N, out)."""
+
+    weights: list[list[Tensor]]
+    biases: list[list[Tensor]]
+
+    def tensors(self) -> list[Tensor]:
+        """All of them in a flat list."""
+        return [t for level in (*self.weights, *self.biases) for t in level]
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Stack:
+        """A stack of ``function`` of each tensor."""
+        return Stack(
+            [[function(t) for t in level] for level in self.weights],
+            [[function(t) for t in level] for level in self.biases],
+        )
+
+    def like(self, tensors: list[Tensor]) -> Stack:
+        """A stack of this form from a flat list, as :meth:`tensors` gives it."""
+        source = iter(tensors)
+        return self.map(lambda _: next(source))
+
+    def enlarge(self, lr: Tensor) -> list[Tensor]:
+        """What each level makes, last the result.
+
+        Args:
+            lr: (N, B, 3, h, w), or (1, B, 3, h, w): the same images for all networks.
+
+        Returns:
+            A tensor (N, B, 3, 2^l h, 2^l w) for each level l.
+        """
+        found = []
+        for weights, biases in zip(self.weights, self.biases, strict=True):
+            lr = enlarge_stack(lr, weights, biases)
+            found.append(lr)
+        return found
+
+
+class ExpertBank(nn.Module):
+    """25 experts of one scale: a network for each of the log2(scale) levels of each.
+
+    Args:
+        scale: 2, 4 or 8.
+        features: width of every network.
+        layers: convolutions of every network.
+    """
+
+    def __init__(self, scale: int, features: int = 64, layers: int = 12) -> None:
+        super().__init__()
+        self.scale, self.features, self.layers = scale, features, layers
+        self.levels = round(math.log2(scale))
+        count = len(EXPERTS)
+        shapes = expert_channels(features, layers)
+        self.weights = nn.ParameterList()
+        self.biases = nn.ParameterList()
+        for _ in range(self.levels):
+            for number, (inputs, outputs) in enumerate(shapes):
+                weight = torch.randn(count, outputs, inputs, 3, 3) * math.sqrt(2 / (9 * inputs))
+                # The published initialisation, but for the last convolution (ours): an expert then begins near
+                # bicubic interpolation, and not with noise of the size of the image.
+                self.weights.append(weight * 0.01 if number == len(shapes) - 1 else weight)
+                self.biases.append(torch.zeros(count, outputs))
+
+    def stack(self, experts: Tensor | Sequence[int] | slice = slice(None)) -> Stack:
+        """The weights of some of the experts, in that order; gradients flow back."""
+        if isinstance(experts, Tensor):
+            experts = experts.to(self.weights[0].device)
+        by_level = [slice(level * self.layers, (level + 1) * self.layers) for level in range(self.levels)]
+        weights, biases = list(self.weights), list(self.biases)
+        return Stack(
+            [[w[experts] for w in weights[part]] for part in by_level],
+            [[b[experts] for b in biases[part]] for part in by_level],
+        )
+
+    def turned_stack(self, experts: Tensor, symmetries: Tensor, official_quirks: bool = False) -> Stack:
+        """Copies of experts' weights with the filters turned, which serve settings of the grid on unturned images."""
+        stack = self.stack(experts)
+        weights = [[turn_filters(w.detach(), symmetries, official_quirks) for w in level] for level in stack.weights]
+        return Stack(weights, [[b.detach().clone() for b in level] for level in stack.biases])
+
+    @torch.no_grad()
+    def broadcast(self, expert: int) -> None:
+        """Give all experts the weights of one: the warm start."""
+        for tensor in (*self.weights, *self.biases):
+            tensor.copy_(tensor[expert].clone().expand_as(tensor))

@@ -1,0 +1,355 @@
+"""MoESR as a technique: 25 experts a stage, a gate that finds the blur, and an expert tuned on the image itself."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+
+from octosr.degradation.aligned import compose, trim
+from octosr.errors import ConfigError
+from octosr.techniques.base import SingleImageTechnique, psnr_per_image
+from octosr.techniques.moesr import checks, phases, training
+from octosr.techniques.moesr.finetune import FineTuning, fine_tune
+from octosr.techniques.moesr.grid import EXPERTS, KERNEL_SIZES, MIDDLE
+from octosr.techniques.moesr.network import ISE_FIELD, KernelCode, bicubic
+from octosr.techniques.moesr.stage import MoESRStage
+from octosr.techniques.moesr.weights import load_moesr
+
+log = logging.getLogger(__name__)
+
+
+class StageEstimate(NamedTuple):
+    """What one stage did: scale, image (B, 3, s*h, s*w), kernel parameters (B, 3) and kernel (B, K, K)."""
+
+    scale: int
+    sr: Tensor
+    parameters: Tensor
+    kernel: Tensor
+
+
+class MoESR(SingleImageTechnique):
+    """Mixture of experts for blind super-resolution (Emad, Peemen & Corporaal, WACV 2022).
+
+    For each stage 25 experts serve 85 blur kernels; ISE scores what all of them make of an image, KEN reads the kernel
+    off the scores, and the nearest expert is fine-tuned on the image with that kernel. A batch is done together.
+
+    Args:
+        name: see :class:`~octosr.techniques.base.Technique`.
+        stages: different scale factors out of 2, 4, 8, applied one after the other.
+        features: width of the experts.
+        layers: convolutions of an expert.
+        ise_features: width of ISE.
+        kernel_sizes: side of the blur kernels at each scale; must be 2*m*scale + 1.
+        kernel_code: what KEN's outputs mean, ``matrix`` or ``angle``; published weights are ``angle`` and set it.
+        phase: what training trains: ``experts``, ``ise``, ``ken``, or ``all`` one after the other.
+        expert: train this one of the 25 alone (``phase=experts``), for a sweep with one job each; None: all at once.
+        expert_steps, ise_steps, ken_steps: length of each phase.
+        warm_steps: of ``expert_steps``, so many train the middle expert alone; the others begin with its weights.
+        expert_rate, ise_rate, ken_rate: learning rates of Adam, falling to a hundredth along a cosine.
+        ise_settings: experts tried on every LR image in the training of ISE.
+        ise_target: ``sharpness`` or ``error``, see :mod:`~octosr.techniques.moesr.training`.
+        ken_pairs: pairs of scores and kernel that are kept for the training of KEN.
+        ken_every: steps of KEN between two batches of new pairs.
+        ken_batch: pairs a step of KEN.
+        lr_patch: side of the LR crops of training, in pixels.
+        hr_patch: side of the HR crops asked for; None for what the largest stage needs.
+        gate_crop: gate on crops of this side in LR pixels; None: on whole images.
+        gate_crops: so many of them.
+        finetune: the fine-tuning: ``preset`` (fast or paper) and what differs from it, see ``FineTuning``.
+        official_quirks: do what the public code does where we think it is wrong, to reproduce it.
+        seed: of the kernels drawn in training and of the crops in fine-tuning.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    needs_grad: ClassVar[bool] = True
+    run_settings: ClassVar[tuple[str, ...]] = ("phase", "expert")
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        stages: Sequence[int] = (2, 4),
+        features: int = 64,
+        layers: int = 12,
+        ise_features: int = 64,
+        kernel_sizes: Mapping[int, int] = KERNEL_SIZES,
+        kernel_code: KernelCode = "matrix",
+        phase: phases.Phase = "all",
+        expert: int | None = None,
+        expert_steps: int = 200_000,
+        ise_steps: int = 50_000,
+        ken_steps: int = 20_000,
+        warm_steps: int = 100_000,
+        expert_rate: float = 1e-4,
+        ise_rate: float = 1e-4,
+        ken_rate: float = 1e-3,
+        ise_settings: int = 2,
+        ise_target: training.IseTarget = "sharpness",
+        ken_pairs: int = 50_000,
+        ken_every: int = 4,
+        ken_batch: int = 256,
+        lr_patch: int = 48,
+        hr_patch: int | None = None,
+        gate_crop: int | None = None,
+        gate_crops: int = 4,
+        finetune: Mapping[str, Any] | None = None,
+        official_quirks: bool = False,
+        seed: int = 0,
+    ) -> None:
+        checks.stages(stages)
+        sizes = {int(s): int(k) for s, k in kernel_sizes.items()}
+        for scale in stages:
+            if scale not in sizes:
+                raise ConfigError(f"technique.kernel_sizes has no entry for x{scale}: it has {sizes}.")
+        checks.at_least({"layers": layers}, 3)
+        checks.at_least({"features": features, "ise_features": ise_features, "lr_patch": lr_patch}, 1)
+        checks.at_least({"ken_pairs": ken_pairs, "ken_every": ken_every, "ken_batch": ken_batch}, 1)
+        checks.at_least({"ise_settings": ise_settings, "gate_crops": gate_crops}, 1)
+        checks.at_least({"ise_steps": ise_steps, "ken_steps": ken_steps, "warm_steps": warm_steps}, 0)
+        checks.at_least({"expert_steps": expert_steps}, warm_steps)
+        checks.above_zero({"expert_rate": expert_rate, "ise_rate": ise_rate, "ken_rate": ken_rate})
+        checks.choice("kernel_code", kernel_code, ("matrix", "angle"))
+        checks.choice("phase", phase, (*phases.ORDER, "all"))
+        checks.choice("ise_target", ise_target, ("sharpness", "error"))
+        checks.expert(expert)
+        if gate_crop is not None:
+            checks.at_least({"gate_crop": gate_crop}, max(-(-ISE_FIELD // int(s)) for s in stages))
+        if expert is not None and phase != "experts":
+            raise ConfigError("technique.expert trains one expert: it goes with technique.phase=experts.")
+        super().__init__(name, stages, None, hr_patch or 1)
+        self.lr_patch, self.ise_settings, self.ise_target = lr_patch, ise_settings, ise_target
+        self.ken_every, self.ken_batch = ken_every, ken_batch
+        self.gate_crop, self.gate_crops = gate_crop, gate_crops
+        self.official_quirks, self.seed, self.expert = bool(official_quirks), int(seed), expert
+        self.schedule = phases.Schedule(
+            phase, expert_steps, ise_steps, ken_steps, warm_steps, expert_rate, ise_rate, ken_rate
+        )
+        self.finetuning = FineTuning.of(finetune or {}, official_quirks=self.official_quirks, seed=self.seed)
+        self.stage_networks = nn.ModuleDict(
+            {f"x{s}": MoESRStage(s, features, layers, ise_features, sizes[s], kernel_code) for s in self.stages}
+        )
+        if hr_patch is None:
+            needed = max(s.scale * max(lr_patch, s.smallest_side) + s.kernel_size - 1 for s in self.all_stages())
+            self.hr_patch = -(-needed // self.scale) * self.scale
+        self.pairs = {scale: training.PairBank(ken_pairs) for scale in self.stages}
+        self._phase: phases.PhaseName = phases.ORDER[0]
+
+    def stage(self, scale: int) -> MoESRStage:
+        """The stage of this scale."""
+        stage = self.stage_networks[f"x{scale}"]
+        assert isinstance(stage, MoESRStage)
+        return stage
+
+    def all_stages(self) -> list[MoESRStage]:
+        """The stages in the order they are applied."""
+        return [self.stage(scale) for scale in self.stages]
+
+    def networks(self) -> list[nn.Module]:
+        """None: what runs are stacks of weights, not modules."""
+        return []
+
+    @property
+    def published_steps(self) -> int:
+        """All steps up to the end of the phase; the published training is not described, so the length is ours."""
+        return self.schedule.steps_up_to_end
+
+    # Training
+
+    def on_train_start(self) -> None:
+        """Settle the phase, or stop at once if there is nothing left to train."""
+        self._settle_phase()
+
+    def _settle_phase(self) -> None:
+        found = phases.next_phase(self.all_stages(), self.schedule, self.expert)
+        if found is None:
+            log.info("phase %s is finished", self.schedule.phase)
+            self.trainer.should_stop = True
+            return
+        phases.require_earlier(self.all_stages(), found)
+        self._phase = found
+
+    def active_experts(self) -> list[int]:
+        """The experts that the next step trains."""
+        if self.expert is not None:
+            return [self.expert]
+        done = min(phases.steps_done(stage, "experts") for stage in self.all_stages())
+        warmed = min(int(stage.expert_steps[MIDDLE]) for stage in self.all_stages())
+        return [MIDDLE] if done == 0 and warmed < self.schedule.warm else list(range(len(EXPERTS)))
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int = 0) -> Tensor:
+        """The loss of the phase at hand, the sum over the stages.
+
+        Args:
+            batch: ``hr`` (B, 3, P, P) in [0, 1] and ``sample_id`` (B,).
+            batch_idx: not used.
+        """
+        losses = [self._stage_loss(stage, batch) for stage in self.all_stages()]
+        total = torch.stack(losses).sum()
+        self.log("train/loss", total.detach(), prog_bar=True)
+        if self.trainer.world_size > 1:
+            # Processes that wait for each other's gradients have to get one for every parameter.
+            total = total + 0 * torch.stack([p.sum() for p in self.parameters()]).sum()
+        return total
+
+    def _stage_loss(self, stage: MoESRStage, batch: dict[str, Tensor]) -> Tensor:
+        ids = batch["sample_id"]
+        least = stage.smallest_side if self._phase != "experts" else 1
+        hr = self._crop_for(stage, batch["hr"], least)
+        if self._phase == "experts":
+            each = training.expert_losses(stage, hr, self.active_experts())
+            self.log(f"train/loss_experts_x{stage.scale}", each.detach().mean())
+            return each.sum()
+        if self._phase == "ise":
+            loss = training.ise_loss(stage, hr, self.seed, ids, self.ise_settings, self.ise_target)
+            self.log(f"train/loss_ise_x{stage.scale}", loss.detach())
+            return loss
+        pairs, step = self.pairs[stage.scale], int(stage.ken_steps)
+        if step % self.ken_every == 0 or not len(pairs):
+            pairs.add(*training.collect_pairs(stage, hr, self.seed, ids))
+        loss = training.ken_loss(stage, *pairs.draw(self.ken_batch, self.seed, step, hr.device))
+        self.log(f"train/loss_ken_x{stage.scale}", loss.detach())
+        return loss
+
+    def _crop_for(self, stage: MoESRStage, hr: Tensor, least: int) -> Tensor:
+        """The centre of the crops that gives LR patches of the side asked for, or of what there is."""
+        rim = stage.kernel_size - 1
+        side = min(stage.scale * max(self.lr_patch, least) + rim, *hr.shape[-2:]) // stage.scale * stage.scale
+        if (side - rim) // stage.scale < least:
+            raise ConfigError(
+                f"training crops of {min(hr.shape[-2:])} pixels leave {max((side - rim) // stage.scale, 0)} LR pixels "
+                f"at x{stage.scale}, where a blur kernel of {stage.kernel_size} takes a rim and {least} are needed: "
+                f"use larger images or data.patch, or a smaller technique.kernel_sizes.{stage.scale}."
+            )
+        top, left = ((length - side) // 2 for length in hr.shape[-2:])
+        return hr[..., top : top + side, left : left + side]
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Set the learning rate of the phase; the others' are zero, so that nothing of theirs moves."""
+        done = min(phases.steps_done(stage, self._phase, self._counted()) for stage in self.all_stages())
+        for group, name in zip(optimizer.param_groups, phases.ORDER, strict=True):
+            group["lr"] = self.schedule.rate(name, done) if name == self._phase else 0.0
+
+    def _counted(self) -> int | None:
+        """Whose steps count in the phase of the experts: the middle one's, which is trained from the start."""
+        return self.expert if self.expert is not None else MIDDLE
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Count the step; hand the middle expert's weights on after the warm start; go on to the next phase."""
+        active = self.active_experts() if self._phase == "experts" else []
+        phases.count_step(self.all_stages(), self._phase, active)
+        if active == [MIDDLE] and self.expert is None:
+            for stage in self.all_stages():
+                if int(stage.expert_steps[MIDDLE]) == self.schedule.warm:
+                    stage.bank.broadcast(MIDDLE)
+                    stage.expert_steps.fill_(self.schedule.warm)
+                    self._broadcast_moments(stage)
+        before = self._phase
+        self._settle_phase()
+        if self._phase != before:
+            log.info("phase %s is finished; now %s", before, self._phase)
+
+    def _broadcast_moments(self, stage: MoESRStage) -> None:
+        """Adam's moments of the middle expert for all, so that their next step is of the usual size."""
+        optimizer = self.trainer.optimizers[0]
+        for parameter in stage.bank.parameters():
+            for value in optimizer.state[parameter].values():
+                if isinstance(value, Tensor) and value.shape == parameter.shape:
+                    value.copy_(value[MIDDLE].clone().expand_as(value))
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Adam with a group for each phase; the rates are set step by step, see :class:`phases.Schedule`."""
+        stages = self.all_stages()
+        parts: list[list[nn.Module]] = [
+            list(p) for p in zip(*((s.bank, s.evaluator, s.estimator) for s in stages), strict=True)
+        ]
+        groups = [
+            {"params": [p for module in modules for p in module.parameters()], "lr": self.schedule.rate(name, 0)}
+            for name, modules in zip(phases.ORDER, parts, strict=True)
+        ]
+        return torch.optim.Adam(groups)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the pairs that KEN learns from."""
+        if any(len(pairs) for pairs in self.pairs.values()):
+            checkpoint["moesr_pairs"] = {str(scale): pairs.state_dict() for scale, pairs in self.pairs.items()}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with them."""
+        for scale, state in checkpoint.get("moesr_pairs", {}).items():
+            self.pairs[int(scale)].load_state_dict(state)
+
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
+        """PSNR of the last stage with the true kernel's nearest expert, untuned, and of bicubic, on random kernels.
+
+        Every phase has experts to judge, and the whole chain is what ``eval.py`` measures.
+        """
+        stage = self.all_stages()[-1]
+        hr = self._crop_for(stage, batch["hr"], 1)
+        lr, parameters = training.random_degradation(stage, hr, self.seed, batch["sample_id"])
+        places = stage.grid.nearest(parameters)
+        stack = stage.bank.turned_stack(stage.grid.experts[places], stage.grid.symmetries[places])
+        sr = stack.enlarge(lr[:, None])[-1][:, 0].clamp(0, 1)
+        enlarged = bicubic(lr, stage.scale).clamp(0, 1)
+        hr = trim(hr, sr)
+        self.val_psnr.update(psnr_per_image(sr, hr))
+        self.val_psnr_bicubic.update(psnr_per_image(enlarged, hr))
+        return {"lr": lr, "sr": sr, "bicubic": enlarged, "hr": hr}
+
+    # Super-resolution
+
+    def super_resolve(self, lr: Tensor) -> Tensor:
+        """Super-resolve (B, 3, h, w) to (B, 3, scale*h, scale*w), not clamped; each image by itself, all together."""
+        return self.estimate(lr)[-1].sr
+
+    def estimate(self, lr: Tensor) -> list[StageEstimate]:
+        """What every stage makes of a batch (B, 3, h, w)."""
+        phases.require_all(self.all_stages())
+        found: list[StageEstimate] = []
+        for stage in self.all_stages():
+            # Fine-tuning differentiates, whatever mode the caller is in.
+            with torch.inference_mode(False), torch.no_grad():
+                images = self._between(lr.float()) if found else lr.float().clone()
+                padded = _at_least(images, stage.smallest_side)
+                parameters = stage.estimate(padded, self.gate_crop, self.gate_crops)
+                sr = fine_tune(stage, padded, parameters, self.finetuning)
+                lr = sr[..., : images.shape[-2] * stage.scale, : images.shape[-1] * stage.scale]
+                kernel = stage.kernels(parameters).to(lr.dtype)
+            found.append(StageEstimate(stage.scale, lr, parameters, kernel))
+        return found
+
+    def _between(self, images: Tensor) -> Tensor:
+        """What a stage hands to the next: clamped; with the quirks rounded to 8 bits, as two runs of the public code.
+
+        Not rounded otherwise: a last digit that tips a rounding over would make a batch differ from single images.
+        """
+        return training.quantise(images) if self.official_quirks else images.clamp(0, 1)
+
+    def predict_step(self, batch: dict[str, Any], batch_idx: int = 0) -> dict[str, Any]:
+        """Super-resolve one evaluation batch; ``kernel`` (B, K, K) is the blur from the HR image down to the LR image.
+
+        With stages [2, 4] the HR image is first reduced by 4 and then by 2, and the kernel is that of both steps.
+        """
+        estimates = self.estimate(batch["lr"])
+        kernel, scale = estimates[0].kernel, estimates[0].scale
+        for estimate in estimates[1:]:
+            kernel = compose(kernel, estimate.kernel, estimate.scale)
+            scale *= estimate.scale
+        return {"name": batch["name"], "sr": estimates[-1].sr, "kernel": kernel}
+
+    def load_weights(self, paths: Sequence[Path]) -> str:
+        """Load our checkpoints (several: the experts of a sweep) or published files, see ``weights.py``."""
+        return load_moesr(self, paths)
+
+
+def _at_least(images: Tensor, side: int) -> Tensor:
+    """Images with sides of at least ``side``: edge pixels are repeated to the right and below."""
+    right, below = max(side - images.shape[-1], 0), max(side - images.shape[-2], 0)
+    return nn.functional.pad(images, (0, right, 0, below), mode="replicate") if right or below else images

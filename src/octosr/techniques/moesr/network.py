@@ -1,0 +1,206 @@
+"""The three networks of MoESR (Emad, Peemen & Corporaal, WACV 2022), sizes as published by default.
+
+An expert enlarges 2x and knows one blur; ISE judges how sharp an expert's image is for its LR image; KEN reads the
+blur off the judgements of all experts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from octosr.degradation.aligned import parameters_of
+from octosr.techniques.moesr.grid import BASE_LAMBDAS, variance_factor
+
+KernelCode = Literal["angle", "matrix"]
+ISE_FIELD, ISE_STRIDE = 49, 8
+"""Receptive field and stride of the ISE map, in HR pixels."""
+SETTINGS_COUNT = 85
+SMALLEST_LAMBDA = 0.01
+
+
+def bicubic(images: Tensor, scale: int) -> Tensor:
+    """PyTorch's bicubic enlargement (a = -0.75), which the published networks were trained with."""
+    return F.interpolate(images, scale_factor=scale, mode="bicubic", align_corners=False)
+
+
+def expert_channels(features: int, layers: int) -> list[tuple[int, int]]:
+    """(in, out) of the convolutions of one expert: 3 to features, layers - 2 inside, features to 3."""
+    return [(3, features), *[(features, features)] * (layers - 2), (features, 3)]
+
+
+class Expert(nn.Module):
+    """One expert for x2: bicubic enlargement plus what 12 plain convolutions find missing; 372,803 parameters.
+
+    Args:
+        features: width.
+        layers: number of 3x3 convolutions.
+
+    >>> sum(p.numel() for p in Expert().parameters())
+    372803
+    """
+
+    def __init__(self, features: int = 64, layers: int = 12) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList(nn.Conv2d(i, o, 3, padding=1) for i, o in expert_channels(features, layers))
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """Enlarge (B, 3, h, w) to (B, 3, 2h, 2w), not clamped."""
+        enlarged = bicubic(lr, 2)
+        x = enlarged
+        for conv in self.convs[:-1]:
+            x = F.relu(conv(x))
+        return enlarged + self.convs[-1](x)
+
+
+class SharpnessEvaluator(nn.Module):
+    """ISE: a map of how much too sharp (positive) or blurred an expert's image is; 1,594,241 parameters.
+
+    Convolutions have no padding: a map of ``(side - 49)//8 + 1`` values a side from images of that side.
+
+    Args:
+        features: width of the first convolution; the last but one has eight times as many.
+
+    >>> sum(p.numel() for p in SharpnessEvaluator().parameters())
+    1594241
+    >>> SharpnessEvaluator(4)(torch.zeros(1, 3, 128, 128), torch.zeros(1, 3, 128, 128)).shape
+    torch.Size([1, 1, 10, 10])
+    """
+
+    def __init__(self, features: int = 64) -> None:
+        super().__init__()
+        widths = [6, features, features, 2 * features, 4 * features, 8 * features, 1]
+        strides = [1, 2, 2, 2, 1, 1]
+        self.convs = nn.ModuleList(
+            nn.Conv2d(i, o, 3, stride=s) for i, o, s in zip(widths, widths[1:], strides, strict=False)
+        )
+
+    def forward(self, sr: Tensor, enlarged: Tensor) -> Tensor:
+        """The map.
+
+        Args:
+            sr: what an expert made, (B, 3, H, W), both sides at least 49.
+            enlarged: the LR image enlarged by :func:`bicubic` in one step, (B, 3, H, W).
+
+        Returns:
+            (B, 1, h, w), unbounded.
+        """
+        return self.judge(sr, self.prepare(enlarged))
+
+    def prepare(self, enlarged: Tensor) -> Tensor:
+        """The first convolution's share of the enlarged LR image, which is the same for all experts."""
+        first = self.convs[0]
+        assert isinstance(first, nn.Conv2d)
+        return F.conv2d(enlarged, first.weight[:, 3:], first.bias)
+
+    def judge(self, sr: Tensor, prepared: Tensor) -> Tensor:
+        """The map from (S*B, 3, H, W) and what :meth:`prepare` made of (B, 3, H, W), images fastest."""
+        first = self.convs[0]
+        assert isinstance(first, nn.Conv2d)
+        x = F.conv2d(sr, first.weight[:, :3])
+        x = F.relu(x.unflatten(0, (-1, len(prepared))) + prepared).flatten(0, 1)
+        for conv in self.convs[1:4]:
+            x = F.relu(conv(x))
+        return self.convs[5](self.convs[4](x))
+
+
+class KernelEstimator(nn.Module):
+    """KEN: from the 85 scores to the blur kernel; 7,003 parameters.
+
+    Args:
+        scale: 2, 4 or 8; sets the unit of the result.
+        code: what the three outputs mean. ``angle``: lambda_1, lambda_2 and 16/pi theta, as published. ``matrix``
+            (ours): the square root of the covariance as its distance from the grid's middle, in x2 pixels (xx, yy, xy).
+            The angle jumps at 0 and pi, where nothing happens to the kernel, and means nothing for a round one; the
+            matrix is continuous everywhere, which is what a network can learn.
+        hidden: width of the two hidden layers.
+
+    >>> sum(p.numel() for p in KernelEstimator(2).parameters())
+    7003
+    """
+
+    is_angle: Tensor
+
+    def __init__(self, scale: int, code: KernelCode = "matrix", hidden: int = 50) -> None:
+        super().__init__()
+        self.scale = scale
+        # In the state dict, since weights mean nothing without it: published ones are "angle".
+        self.register_buffer("is_angle", torch.tensor(code == "angle"))
+        widths = [SETTINGS_COUNT, hidden, hidden, 3]
+        self.layers = nn.ModuleList(nn.Linear(i, o) for i, o in pairwise(widths))
+
+    @property
+    def code(self) -> KernelCode:
+        """What the outputs mean."""
+        return "angle" if bool(self.is_angle) else "matrix"
+
+    def forward(self, scores: Tensor) -> Tensor:
+        """(lambda_1, lambda_2, theta) in HR pixels squared and radians, (B, 3), from scores (B, 85)."""
+        outputs = self.outputs(scores)
+        if self.code == "angle":
+            return torch.cat((outputs[:, :2].clamp_min(SMALLEST_LAMBDA), outputs[:, 2:] * (torch.pi / 16)), 1)
+        root = parameters_of(self._matrix(outputs))
+        factor = variance_factor(self.scale)
+        lambdas = root[:, :2].clamp_min(SMALLEST_LAMBDA**0.5).square() * factor
+        return torch.cat((lambdas, root[:, 2:]), 1)
+
+    def root_covariance(self, scores: Tensor) -> Tensor:
+        """The symmetric square root of the covariance, in x2 pixels, (B, 2, 2): what training compares."""
+        outputs = self.outputs(scores)
+        if self.code == "matrix":
+            return self._matrix(outputs)
+        scaled = outputs[:, :2].clamp_min(SMALLEST_LAMBDA) / variance_factor(self.scale)
+        return root_covariances(torch.cat((scaled, outputs[:, 2:] * (torch.pi / 16)), 1))
+
+    def outputs(self, scores: Tensor) -> Tensor:
+        """The three raw outputs; each image's scores are standardised first (unbiased deviation)."""
+        x = (scores - scores.mean(1, keepdim=True)) / scores.std(1, keepdim=True)
+        for layer in self.layers[:-1]:
+            x = F.relu(layer(x))
+        return self.layers[-1](x)
+
+    @staticmethod
+    def _matrix(outputs: Tensor) -> Tensor:
+        middle = BASE_LAMBDAS[len(BASE_LAMBDAS) // 2] ** 0.5
+        xx, yy, xy = outputs[:, 0] + middle, outputs[:, 1] + middle, outputs[:, 2]
+        return torch.stack((xx, xy, xy, yy), -1).unflatten(-1, (2, 2))
+
+
+def root_covariances(parameters: Tensor) -> Tensor:
+    """``R diag(sqrt(lambda_1), sqrt(lambda_2)) R'``, (B, 3) to (B, 2, 2): no seam at theta = 0 or for round kernels."""
+    first, second, theta = parameters.unbind(-1)
+    cos, sin = theta.cos(), theta.sin()
+    first, second = first.sqrt(), second.sqrt()
+    xy = (first - second) * sin * cos
+    xx, yy = first * cos**2 + second * sin**2, first * sin**2 + second * cos**2
+    return torch.stack((xx, xy, xy, yy), -1).unflatten(-1, (2, 2))
+
+
+def enlarge_stack(lr: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor]) -> Tensor:
+    """Run N different experts of one level at once, each on its own images.
+
+    Args:
+        lr: (N, B, 3, h, w); N may be 1: all experts get the same images.
+        weights: per convolution (N, out, in, 3, 3).
+        biases: per convolution (N, out).
+
+    Returns:
+        (N, B, 3, 2h, 2w).
+    """
+    count, batch = len(weights[0]), lr.shape[1]
+    enlarged = bicubic(lr.flatten(0, 1), 2).unflatten(0, lr.shape[:2])
+    # Networks are groups of channels: one grouped convolution a layer runs them all.
+    x = enlarged.transpose(0, 1).flatten(1, 2)
+    groups = count if len(lr) == count else 1
+    last = len(weights) - 1
+    for number, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
+        x = F.conv2d(x, weight.flatten(0, 1), bias.flatten(), padding=1, groups=groups)
+        groups = count
+        if number < last:
+            x = F.relu_(x) if not torch.is_grad_enabled() else F.relu(x)
+    return enlarged + x.view(batch, count, 3, *x.shape[-2:]).transpose(0, 1)

@@ -1,0 +1,70 @@
+"""Gating: against one pass after the other, on crops, in batches; what is served by what."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import octosr.techniques.moesr.gating as gating
+from octosr.techniques.moesr.gating import gating_scores
+from octosr.techniques.moesr.network import bicubic
+from octosr.techniques.moesr.symmetry import turn, turn_back
+
+
+def one_by_one(stage, lr):
+    """85 passes, each with its own network, whole image, ISE on concatenated inputs."""
+    found = []
+    with torch.no_grad():
+        for setting in stage.grid.settings:
+            x = turn(lr, setting.symmetry)
+            sr = turn_back(stage.bank.stack([setting.expert]).enlarge(x[None])[-1][0], setting.symmetry)
+            found.append(stage.evaluator(sr, bicubic(lr, stage.scale)).square().mean((1, 2, 3)))
+    return torch.stack(found, 1)
+
+
+@pytest.mark.parametrize(("scale", "height", "width"), [(2, 30, 26), (2, 25, 25), (4, 13, 14)])
+def test_scores_are_those_of_85_passes(make_stage, scale, height, width, smooth_images):
+    stage = make_stage(scale).double()
+    lr = smooth_images(2, height, width).double()
+    assert torch.allclose(gating_scores(stage.bank, stage.evaluator, lr), one_by_one(stage, lr), rtol=1e-10)
+
+
+def test_large_images_are_scored_in_parts_with_the_same_result(make_stage, monkeypatch, smooth_images):
+    stage, lr = make_stage(2).double(), smooth_images(3, 30, 26).double()
+    whole = gating_scores(stage.bank, stage.evaluator, lr)
+    monkeypatch.setitem(gating.NUMBERS, "cpu", 4 * 4 * 30 * 26)
+    assert torch.allclose(gating_scores(stage.bank, stage.evaluator, lr), whole, rtol=1e-12)
+    assert torch.allclose(gating_scores(stage.bank, stage.evaluator, lr[1:2]), whole[1:2], rtol=1e-12)
+
+
+def test_crops_are_scored_like_images_and_averaged(make_stage, smooth_images):
+    stage, lr = make_stage(2).double(), smooth_images(2, 80, 90).double()
+    crops = gating.informative_crops(lr, 26, 3)
+    each = torch.stack([gating_scores(stage.bank, stage.evaluator, crops[:, n]) for n in range(3)])
+    assert torch.allclose(gating_scores(stage.bank, stage.evaluator, lr, 26, 3), each.mean(0), rtol=1e-10)
+    # no less work than the whole image: the whole image is scored
+    assert torch.equal(
+        gating_scores(stage.bank, stage.evaluator, lr, 26, 11), gating_scores(stage.bank, stage.evaluator, lr)
+    )
+
+
+def test_scores_of_the_right_blur_are_low_for_a_perfect_evaluator(make_stage, smooth_images):
+    """An evaluator for which one expert's image is perfect gives that setting's place the least score."""
+    stage = make_stage(2)
+    lr = smooth_images(1, 26, 26)
+    setting = stage.grid.settings[37]
+    with torch.no_grad():
+        sr = turn_back(
+            stage.bank.stack([setting.expert]).enlarge(turn(lr, setting.symmetry)[None])[-1][0], setting.symmetry
+        )
+
+    class Distance(torch.nn.Module):
+        def prepare(self, enlarged):
+            return enlarged
+
+        def judge(self, images, prepared):
+            return (images - sr).abs().mean(1, keepdim=True)
+
+    scores = gating_scores(stage.bank, Distance(), lr)
+    assert scores.argmin() == 37
+    assert scores[0, 37] < 1e-12
