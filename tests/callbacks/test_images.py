@@ -89,6 +89,21 @@ def test_every_image_is_written_with_its_text(tmp_path: Path) -> None:
     assert Image.open(same.written[0]).text == {"a": "b"}  # type: ignore[attr-defined]
 
 
+def test_estimated_kernels_are_written_beside_their_images(tmp_path: Path) -> None:
+    class Estimating(Upscale):
+        def predict_step(self, batch: torch.Tensor, batch_idx: int) -> dict[str, Any]:
+            kernel = torch.zeros(len(batch), 5, 5)
+            kernel[range(len(batch)), 0, batch.long() % 5] = 1
+            return super().predict_step(batch, batch_idx) | {"kernel": kernel}
+
+    writer = predict(tmp_path / "hr", Estimating())
+    assert writer.written == [tmp_path / f"hr/img_{i}.png" for i in range(7)]
+    for index in range(7):
+        kernel = np.load(tmp_path / f"hr/img_{index}.kernel.npy", allow_pickle=False)
+        assert kernel[0, index % 5] == kernel.sum() == 1
+        assert Image.open(tmp_path / f"hr/img_{index}.kernel.png").size == (160, 160)
+
+
 def test_an_error_while_writing_comes_through(tmp_path: Path) -> None:
     with pytest.raises(OctoSRError, match="NaN or infinite"):
         predict(tmp_path, Upscale(float("nan")))

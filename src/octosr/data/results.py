@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from octosr.catalog import DATASETS, TECHNIQUES
+from octosr.data.kernel_files import without_kernels
 from octosr.data.locate import EXTENSIONS, natural_key
 from octosr.errors import ConfigError, MissingDataError
 
@@ -219,7 +220,7 @@ def _holding(folder: Path) -> Path | None:
 
 def _images(folder: Path) -> list[Path]:
     found = (path for path in folder.iterdir() if path.suffix.lower() in EXTENSIONS and not path.name.startswith("."))
-    return sorted((path for path in found if not path.is_dir()), key=lambda path: natural_key(path.name))
+    return sorted(without_kernels(path for path in found if not path.is_dir()), key=lambda path: natural_key(path.name))
 
 
 def _by_stem(paths: Sequence[Path]) -> dict[str, Path]:

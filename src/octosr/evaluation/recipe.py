@@ -73,6 +73,8 @@ class Provenance:
     images: Sequence[str]
     left_out: Sequence[tuple[str, str]] = field(default_factory=list)
     notes: Sequence[str] = field(default_factory=list)
+    kernels: Sequence[str] = field(default_factory=list)
+    """Files of estimated blur kernels, where the technique estimates them."""
 
     def write(self, folder: Path) -> Path:
         """Write ``provenance.json`` atomically; returns its path."""

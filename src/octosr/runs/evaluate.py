@@ -19,6 +19,7 @@ import torch
 from omegaconf import DictConfig
 
 from octosr.data.datamodule import ImageDataModule
+from octosr.data.kernel_files import kernel_paths
 from octosr.data.processes import is_first
 from octosr.errors import BadImageError
 from octosr.evaluation.recipe import Provenance, Recipe
@@ -98,7 +99,14 @@ def _evaluate(cfg: DictConfig, show: bool) -> CellResult:
     notes = _notes(datamodule, described.card)
     if todo or not (folder / "provenance.json").is_file():
         Provenance(
-            recipe, cfg.dataset.name, datamodule.kind, versions(), datamodule.names, datamodule.left_out, notes
+            recipe,
+            cfg.dataset.name,
+            datamodule.kind,
+            versions(),
+            datamodule.names,
+            datamodule.left_out,
+            notes,
+            [path.name for name in datamodule.names if (path := kernel_paths(folder / f"{name}.png")[0]).is_file()],
         ).write(folder)
     cell = _cell(datamodule, name, folder, is_generative(cfg), described.card)
     device = (lambda: _device(cfg)) if trainer is None else (lambda: _root(trainer))
@@ -171,3 +179,7 @@ def _log_results(cfg: DictConfig, judgement: Judgement, cell: Cell) -> None:
             logger.log_table("eval/scores", dataframe=judgement.table)
             shown = list(cell.files)[:4]
             logger.log_image("eval/images", [str(cell.files[name]) for name in shown], caption=shown)
+            kernels = {name: kernel_paths(cell.files[name])[1] for name in shown}
+            kernels = {name: path for name, path in kernels.items() if path.is_file()}
+            if kernels:
+                logger.log_image("eval/kernels", [str(path) for path in kernels.values()], caption=list(kernels))

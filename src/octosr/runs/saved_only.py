@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from octosr.atomic import write_bytes
 from octosr.catalog import DATASETS
 from octosr.data.datamodule import ImageDataModule
+from octosr.data.kernel_files import without_kernels
 from octosr.data.locate import MARKER, natural_key
 from octosr.data.results import Results, find_results
 from octosr.data.sources import FOLDER, kind_of
@@ -80,7 +81,8 @@ def saved_cell(cfg: DictConfig, generative: bool) -> Cell:
     """
     name, dataset = str(cfg.technique.name), str(cfg.dataset.name)
     folder = Path(cfg.output_root) / "hr" / name / dataset
-    there = {path.stem: path for path in folder.glob("*.png") if not path.name.startswith(".")}
+    images = without_kernels(path for path in folder.glob("*.png") if not path.name.startswith("."))
+    there = {path.stem: path for path in images}
     choice = dataset if dataset in DATASETS else f"more/{dataset}"
     command = f"python eval.py technique={name} dataset={choice}"
     if not there:
