@@ -37,7 +37,8 @@ def metrics(folder: Path) -> list[ImageMetric]:
     maniqa._holder.append((torch.device("cpu"), nn.Identity()))
     octosr.metrics.maniqa.crop_sums = small
     return [
-        *(Niqe(), Niqe(color_space="ycbcr", crop_border=2, name="niqe_other")),
+        *(Niqe(), Niqe(variant="niqe_study"), Niqe(variant="niqe_basicsr")),
+        Niqe(color_space="ycbcr", crop_border=2, name="niqe_other"),
         maniqa,
         *(RmsContrast(), LaplacianVariance(), Tenengrad()),
         *(Psnr(), Psnr("y", 8, "psnr_y"), Ssim(), Ssim("y", 8, "ssim_y"), MsSsim()),
