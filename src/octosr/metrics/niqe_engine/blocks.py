@@ -24,8 +24,8 @@ GROUP_PIXELS = 1 << 23
 def image_features(images: Tensor, variant: Variant, color_space: str, crop_border: int = 0) -> tuple[Tensor, Tensor]:
     """Features of all blocks of each image.
 
-    On a CPU one row of blocks at a time goes through all steps, so that what a step writes is still in the cache when
-    the next one reads it, and each core has its own rows. An accelerator takes whole images.
+    On a CPU some rows of blocks at a time go through all steps, so that what a step writes is still in the cache when
+    the next one reads it; each core has its own images, or rows of a single image. An accelerator takes whole images.
 
     Args:
         images: float32 RGB in [0, 1], (B, 3, H, W), both sides at least 96 after cropping.
@@ -40,9 +40,12 @@ def image_features(images: Tensor, variant: Variant, color_space: str, crop_bord
     rows, columns = ((size - 2 * crop_border) // BLOCK for size in images.shape[-2:])
     height, width = rows * BLOCK, columns * BLOCK
     window = images[..., crop_border : crop_border + height, crop_border : crop_border + width]
-    on_cpu = images.device.type == "cpu"
-    group = torch.get_num_threads() if on_cpu else max(1, GROUP_PIXELS // (height * width))
-    results = [_group(part, variant, color_space, on_cpu) for part in window.split(group)]
+    if images.device.type == "cpu":
+        # Within the work on one image, each() finds one thread and does all itself.
+        results = each(lambda image: _group(image, variant, color_space, by_row=True), window.split(1))
+    else:
+        group = max(1, GROUP_PIXELS // (height * width))
+        results = [_group(part, variant, color_space, by_row=False) for part in window.split(group)]
     features, sharpness = (torch.cat(parts) for parts in zip(*results, strict=True))
     return features, sharpness
 

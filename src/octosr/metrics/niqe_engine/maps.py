@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from octosr.metrics.niqe_engine.variants import Variant
+from octosr.metrics.niqe_engine.variants import BLOCK, Variant
 
 RADIUS = 3
 SIGMA = 7 / 6
@@ -40,6 +40,11 @@ def luma(images: Tensor, color_space: str, variant: Variant) -> Tensor:
     Returns:
         float32, (B, H, W).
     """
+    return torch.cat([_luma(part, color_space, variant) for part in images.split(BLOCK, -2)], -2)
+
+
+def _luma(images: Tensor, color_space: str, variant: Variant) -> Tensor:
+    """Luma of some rows, few enough for the cache of a CPU."""
     red, green, blue = images.unbind(1)
     if color_space == "pillow_l":
         # Whole numbers below 2^24, so float32 holds them exactly.
@@ -80,8 +85,9 @@ def halved(image: Tensor, variant: Variant) -> Tensor:
         rows = _halve(_mirrored(image / 255, -2), -2)
         half = _halve(_mirrored(rows, -1), -1)
         return half.double() * 255 if variant.rounding == "never" else half * 255
-    columns = _halve(pad(image.double(), (3, 3)), -1) / _inside(image.shape[-1], image.device)
-    columns = columns.float().double()
+    inside = _inside(image.shape[-1], image.device)
+    parts = [_halve(pad(part.double(), (3, 3)), -1) / inside for part in image.split(BLOCK, -2)]
+    columns = torch.cat([part.float() for part in parts], -2).double()
     rows = _halve(pad(columns, (0, 0, 3, 3)), -2) / _inside(image.shape[-2], image.device)[:, None]
     return rows.float()
 
@@ -94,12 +100,18 @@ def _mirrored(x: Tensor, dim: int) -> Tensor:
 
 def _halve(x: Tensor, dim: int) -> Tensor:
     """Filter and keep every second along ``dim``; x has three more on either side."""
-    x = x.movedim(dim, -1)
-    n = (x.shape[-1] - 6) // 2
-    result = x[..., 0 : 2 * n : 2] * HALF_TAPS[0]
+    n = (x.shape[dim] - 6) // 2
+    halves = x.unflatten(dim, (-1, 2)).unbind(dim)  # even and odd places
+    if dim == -1:
+        halves = tuple(half.contiguous() for half in halves)
+    result = halves[0].narrow(dim, 0, n) * HALF_TAPS[0]
     for k in range(1, 8):
-        result += x[..., k : k + 2 * n : 2] * HALF_TAPS[k]  # rounded twice, as in luma
-    return result.movedim(-1, dim)
+        values = halves[k % 2].narrow(dim, k // 2, n)
+        if values.dtype == torch.float64:
+            result.add_(values, alpha=HALF_TAPS[k])
+        else:
+            result += values * HALF_TAPS[k]  # rounded twice, as in luma
+    return result
 
 
 def _inside(size: int, device: torch.device) -> Tensor:
