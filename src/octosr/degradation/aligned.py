@@ -86,8 +86,9 @@ def strided_blur(images: Tensor, kernels: Tensor, scale: int) -> Tensor:
     Returns:
         (B, C, (H-K)//s + 1, (W-K)//s + 1); differentiable by the images.
     """
-    # Images become channels, so that one grouped convolution serves them all.
-    shrunk = F.conv2d(images.transpose(0, 1), kernels[:, None].to(images.dtype), stride=scale, groups=len(images))
+    # Images become channels, so that one grouped convolution serves them all; never in half precision.
+    with torch.autocast(images.device.type, enabled=False):
+        shrunk = F.conv2d(images.transpose(0, 1), kernels[:, None].to(images.dtype), stride=scale, groups=len(images))
     return shrunk.transpose(0, 1)
 
 

@@ -205,6 +205,20 @@ def test_reported_kernel_is_that_of_both_stages(make_moesr, smooth_images):
     assert found["name"] == ["a"]
 
 
+def test_mixed_precision_and_channels_last_change_nothing_that_counts(make_moesr, smooth_images, batches):
+    technique = trained(make_moesr(finetune={"steps": 2, "max_rate": 1e-3}))
+    lr = smooth_images(1, 30, 28)
+    before = technique.super_resolve(lr)
+    assert technique.to(memory_format=torch.channels_last) is technique
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(technique.super_resolve(lr), before)
+    fresh = make_moesr()
+    loop = Loop(fresh, batches)
+    with torch.autocast("cpu", torch.bfloat16):
+        loop.run(0, 20)
+    assert all(torch.isfinite(p).all() and p.dtype == torch.float32 for p in fresh.parameters())
+
+
 def test_validation_measures_the_nearest_expert_and_bicubic(make_moesr, smooth_images):
     technique = make_moesr()
     found = technique.validation_step({"hr": smooth_images(2, 64, 64), "sample_id": torch.tensor([5, 6])}, 0)

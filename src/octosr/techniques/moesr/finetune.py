@@ -104,6 +104,12 @@ def fine_tune(stage: MoESRStage, lr: Tensor, parameters: Tensor, settings: FineT
     Returns:
         (B, 3, s*h, s*w), not clamped.
     """
+    # Single precision even in mixed-precision runs: steps of 1e-5 vanish in half precision.
+    with torch.autocast(lr.device.type, enabled=False):
+        return _fine_tune(stage, lr, parameters, settings)
+
+
+def _fine_tune(stage: MoESRStage, lr: Tensor, parameters: Tensor, settings: FineTuning) -> Tensor:
     experts, symmetries = stage.grid.choose(parameters, settings.official_quirks)
     stack = stage.bank.turned_stack(experts, symmetries, settings.official_quirks)
     if settings.steps:

@@ -51,6 +51,12 @@ def gating_scores(
     Returns:
         (B, 85), in the published order.
     """
+    # Single precision even in mixed-precision runs: what counts are small differences between scores.
+    with torch.autocast(lr.device.type, enabled=False):
+        return _scores(bank, evaluator, lr, crop, crops)
+
+
+def _scores(bank: ExpertBank, evaluator: SharpnessEvaluator, lr: Tensor, crop: int | None, crops: int) -> Tensor:
     batch, pieces = len(lr), 1
     if crop is not None and min(lr.shape[-2:]) >= crop and crops * crop**2 < lr.shape[-2] * lr.shape[-1]:
         lr = informative_crops(lr, crop, crops).flatten(0, 1)

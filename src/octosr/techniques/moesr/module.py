@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,9 @@ from octosr.techniques.moesr.network import ISE_FIELD, KernelCode
 from octosr.techniques.moesr.phased import PhasedTraining
 from octosr.techniques.moesr.stage import MoESRStage
 from octosr.techniques.moesr.weights import load_moesr
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class StageEstimate(NamedTuple):
@@ -135,6 +138,11 @@ class MoESR(PhasedTraining):
             needed = max(s.scale * max(lr_patch, s.smallest_side) + s.kernel_size - 1 for s in self.all_stages())
             self.hr_patch = -(-needed // self.scale) * self.scale
         self.pairs = {scale: training.PairBank(ken_pairs) for scale in self.stages}
+
+    def to(self, *args: Any, **kwargs: Any) -> Self:
+        """As any module's, without a memory format: channels_last is for single filters, not for stacks of networks."""
+        kwargs.pop("memory_format", None)
+        return super().to(*args, **kwargs) if args or kwargs else self
 
     def super_resolve(self, lr: Tensor) -> Tensor:
         """Super-resolve (B, 3, h, w) to (B, 3, scale*h, scale*w), not clamped; each image by itself, all together."""

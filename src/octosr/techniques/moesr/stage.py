@@ -89,4 +89,5 @@ class MoESRStage(nn.Module):
     @torch.no_grad()
     def estimate(self, lr: Tensor, crop: int | None = None, crops: int = 4) -> Tensor:
         """The kernel (lambda_1, lambda_2, theta) of each image, (B, 3); arguments as for ``gating_scores``."""
-        return self.estimator(gating_scores(self.bank, self.evaluator, lr, crop, crops))
+        with torch.autocast(lr.device.type, enabled=False):
+            return self.estimator(gating_scores(self.bank, self.evaluator, lr, crop, crops))

@@ -62,7 +62,7 @@ def expert_losses(stage: MoESRStage, hr: Tensor, experts: list[int]) -> Tensor:
         shrunk = F.conv2d(hr.flatten(0, 1)[:, None], kernels[:, None], stride=stage.scale >> levels_done)
         return shrunk.unflatten(0, hr.shape[:2]).permute(2, 0, 1, 3, 4)
 
-    with torch.no_grad():
+    with torch.no_grad(), torch.autocast(hr.device.type, enabled=False):
         lr = quantise(reduce(0))
         targets = [reduce(level) for level in range(1, stage.bank.levels)] + [hr[None]]
     made = stage.bank.stack(experts).enlarge(lr)
@@ -88,7 +88,7 @@ def ise_loss(stage: MoESRStage, hr: Tensor, seed: int, sample_ids: Tensor, setti
         settings: experts tried on every LR image.
         target: see the module.
     """
-    with torch.no_grad():
+    with torch.no_grad(), torch.autocast(hr.device.type, enabled=False):
         lr, _ = random_degradation(stage, hr, seed, sample_ids)
         drawn = SampleRandom(seed).uniform(sample_ids, f"moesr/x{stage.scale}/setting", (settings,))
         places = (drawn * len(SETTINGS)).long().cpu().T.flatten()
@@ -176,4 +176,5 @@ def ken_loss(stage: MoESRStage, scores: Tensor, parameters: Tensor) -> Tensor:
     unit = variance_factor(stage.scale)
     scaled = torch.cat((parameters[:, :2] / unit, parameters[:, 2:]), 1)
     wanted = root_covariances(scaled).to(scores.dtype)
-    return (stage.estimator.root_covariance(scores) - wanted).square().sum((1, 2)).mean()
+    with torch.autocast(scores.device.type, enabled=False):
+        return (stage.estimator.root_covariance(scores) - wanted).square().sum((1, 2)).mean()
