@@ -19,8 +19,8 @@ from octosr.techniques.moesr.grid import EXPERTS, ExpertGrid
 from octosr.techniques.moesr.network import SharpnessEvaluator, bicubic
 from octosr.techniques.moesr.symmetry import stack_turned, swaps_sides, turn_back
 
-NUMBERS = {"cpu": 2**25, "gpu": 2**28}
-"""Numbers in the widest layer of what is computed at once (4 bytes each)."""
+NUMBERS = {"cpu": 2**19, "gpu": 2**28}
+"""Numbers in the widest layer of what is computed at once (4 bytes each): what a CPU's cache holds, a GPU's memory."""
 
 
 def settings_of_experts(grid: ExpertGrid) -> list[dict[int, int]]:

@@ -192,10 +192,13 @@ def enlarge_stack(lr: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor
     Returns:
         (N, B, 3, 2h, 2w).
     """
-    count, batch = len(weights[0]), lr.shape[1]
+    count = len(weights[0])
     enlarged = bicubic(lr.flatten(0, 1), 2).unflatten(0, lr.shape[:2])
     # Networks are groups of channels: one grouped convolution a layer runs them all.
     x = enlarged.transpose(0, 1).flatten(1, 2)
+    if count == 1 and x.device.type == "cpu":
+        # The CPU's convolutions reorder other layouts before and after each call.
+        x = x.contiguous(memory_format=torch.channels_last)
     groups = count if len(lr) == count else 1
     last = len(weights) - 1
     for number, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
@@ -203,4 +206,4 @@ def enlarge_stack(lr: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor
         groups = count
         if number < last:
             x = F.relu_(x) if not torch.is_grad_enabled() else F.relu(x)
-    return enlarged + x.view(batch, count, 3, *x.shape[-2:]).transpose(0, 1)
+    return enlarged + x.unflatten(1, (count, 3)).transpose(0, 1)
