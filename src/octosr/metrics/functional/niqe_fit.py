@@ -7,8 +7,6 @@ images of the same kind says how far others are from these.
 from __future__ import annotations
 
 import math
-import os
-import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -17,6 +15,7 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from octosr.atomic import write_bytes
 from octosr.errors import ConfigError, MissingDataError
 from octosr.metrics.checks import UnscorableImageError, check_images, exact_arithmetic
 from octosr.metrics.functional.niqe import check_settings, check_sizes
@@ -88,7 +87,7 @@ def fit_niqe(
     mean, covariance = (result[0].cpu().numpy() for result in gaussian.fit(table[None]))
     model, content = fitted_model(mean, covariance, chosen.name, images=count, blocks=usable, sharpness=sharpness)
     if path is not None:
-        _write(Path(path), content)
+        write_bytes(Path(path), content)
     return model
 
 
@@ -137,18 +136,3 @@ def _read(path: Path) -> Tensor:
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError, ValueError) as error:
         raise MissingDataError(f"{path} cannot be read as an image ({error}). Mend or remove it.") from error
     return torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all, as octosr.data.atomic does it (metrics know nothing of octosr.data)."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name[:100]}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        with temporary.open("xb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
