@@ -24,8 +24,8 @@ setup: $(VENV)/.dev   ## everything for work on the project
 demo: $(VENV)/.base   ## train a small DAN on embedded photographs, compare it with bicubic, draw the picture
 	$(BIN)/python demo.py
 
-test: $(VENV)/.dev    ## all tests
-	$(BIN)/python -m pytest
+test: $(VENV)/.dev    ## all tests, two files at a time
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.dev    ## style, types, import contract
 	$(BIN)/ruff check .
