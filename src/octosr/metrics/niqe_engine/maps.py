@@ -10,6 +10,7 @@ import math
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
@@ -85,10 +86,11 @@ def halved(image: Tensor, variant: Variant) -> Tensor:
         rows = _halve(_mirrored(image / 255, -2), -2)
         half = _halve(_mirrored(rows, -1), -1)
         return half.double() * 255 if variant.rounding == "never" else half * 255
-    inside = _inside(image.shape[-1], image.device)
-    parts = [_halve(pad(part.double(), (3, 3)), -1) / inside for part in image.split(BLOCK, -2)]
-    columns = torch.cat([part.float() for part in parts], -2).double()
-    rows = _halve(pad(columns, (0, 0, 3, 3)), -2) / _inside(image.shape[-2], image.device)[:, None]
+    # Whole numbers times n/256: float32 holds these sums exactly, so only the others need float64.
+    columns = _filtered(pad(image, (3, 3, 3, 3)), HALF_TAPS, -1, step=2)
+    _over_inside_(columns, -1)
+    rows = _filtered(columns.double(), HALF_TAPS, -2, step=2)
+    _over_inside_(rows, -2)
     return rows.float()
 
 
@@ -114,13 +116,14 @@ def _halve(x: Tensor, dim: int) -> Tensor:
     return result
 
 
-def _inside(size: int, device: torch.device) -> Tensor:
-    """Sum of the taps that lie inside the image, float64 (size/2,)."""
-    return _halve(pad(torch.ones(size, dtype=torch.float64, device=device), (3, 3)), -1)
+def _over_inside_(x: Tensor, dim: int) -> None:
+    """Divide by the sum of the taps inside the image, which is not 1 at two places from its border."""
+    for place, missing in ((0, HALF_TAPS[:3]), (1, HALF_TAPS[:1]), (-2, HALF_TAPS[-1:]), (-1, HALF_TAPS[-3:])):
+        x.select(dim, place).div_(1 - sum(missing))
 
 
 @lru_cache(maxsize=8)
-def gaussian_taps(variant: Variant) -> list[float]:
+def gaussian_taps(variant: Variant) -> tuple[float, ...]:
     """The 7 taps of the local mean.
 
     In exactly flat areas the coefficients are 0 but for the error of the taps' sum, and their signs decide whether a
@@ -133,12 +136,12 @@ def gaussian_taps(variant: Variant) -> list[float]:
         total = np.float32(1)
         for tap in taps[RADIUS + 1 :]:
             total = total + np.float32(2) * tap
-        return [float(tap / total) for tap in taps]
+        return tuple(float(tap / total) for tap in taps)
     taps = np.exp(-0.5 * (offsets / SIGMA) ** 2)
     taps /= taps.sum()
     if variant.taps == "float32_sum":
         taps *= math.sqrt(np.outer(taps, taps).astype(np.float32).astype(np.float64).sum())
-    return [float(tap) for tap in taps]
+    return tuple(float(tap) for tap in taps)
 
 
 def padded(image: Tensor, variant: Variant) -> Tensor:
@@ -158,10 +161,7 @@ def mscn(strips: Tensor, variant: Variant) -> tuple[Tensor, Tensor]:
         coefficients and local standard deviation, (N, H, W), float64 or, where the variant rounds, float32.
     """
     centre = strips[:, RADIUS:-RADIUS, RADIUS:-RADIUS]
-    exact = strips.double()
-    mean = _local_mean(exact, variant)
-    # Squares of the second scale are rounded to float32 with the map; those of whole numbers are exact anyway.
-    square = _local_mean((exact * exact) if variant.rounding == "never" else (strips * strips).double(), variant)
+    mean, square = _local_means(strips, variant)
     deviation = _root_(square.sub_(mean * mean).abs_())
     return mean.neg_().add_(centre).div_(deviation + 1), deviation
 
@@ -174,19 +174,51 @@ def _root_(x: Tensor) -> Tensor:
     return x
 
 
-def _local_mean(x: Tensor, variant: Variant) -> Tensor:
-    """Weighted by a Gaussian window, float64 (N, H+6, W+6) -> (N, H, W)."""
+def _local_means(strips: Tensor, variant: Variant) -> Tensor:
+    """Values and their squares weighted by a Gaussian window, (N, H+6, W+6) -> (2, N, H, W)."""
     taps = gaussian_taps(variant)
-    rows = _blurred(x, taps, -2)
+    both = torch.empty(2, *strips.shape, dtype=torch.float64, device=strips.device)
+    both[0] = strips
+    # Squares of the second scale are rounded to float32 with the map; those of whole numbers are exact anyway.
+    both[1] = both[0] * both[0] if variant.rounding == "never" else strips * strips
+    rows = _filtered(both, taps, -2)
     if variant.rounding == "each":
-        rows = rows.float().double()
-    both = _blurred(rows, taps, -1)
-    return both if variant.rounding == "never" else both.float()
+        rows.copy_(rows.float())
+    means = _filtered(rows, taps, -1)
+    return means if variant.rounding == "never" else means.float()
 
 
-def _blurred(x: Tensor, taps: list[float], dim: int) -> Tensor:
-    size = x.shape[dim] - 2 * RADIUS
-    result = x.narrow(dim, 0, size) * taps[0]
-    for k in range(1, len(taps)):
-        result.add_(x.narrow(dim, k, size), alpha=taps[k])
+def _filtered(x: Tensor, taps: tuple[float, ...], dim: int, step: int = 1) -> Tensor:
+    """Weighted sums at every place, or every ``step``-th, along one of the last two dimensions that has them all.
+
+    On a CPU a few neighbouring sums at a time are a product with a small band matrix, whose zeros cost less than what
+    sums of shifted slices read and write. NumPy's, because PyTorch's takes twice as long on matrices that small.
+    """
+    size = (x.shape[dim] - len(taps)) // step + 1
+    if x.device.type != "cpu":
+        shifted = x.unfold(dim, len(taps), step).unbind(-1)
+        result = shifted[0] * taps[0]
+        for values, tap in zip(shifted[1:], taps[1:], strict=True):
+            result.add_(values, alpha=tap)
+        return result
+    count = math.gcd(size, 4 if dim == -2 else 8)
+    band = _band(taps, count, step, x.dtype)
+    windows = x.unfold(dim, band.shape[1], step * count)  # (..., windows, W, k) or (..., H, windows, k)
+    shape = list(x.shape)
+    shape[dim] = size
+    result = x.new_empty(shape)
+    if dim == -2:
+        np.matmul(band, windows.mT.numpy(), out=result.unflatten(-2, (-1, count)).numpy())
+    else:
+        sums = result.unflatten(-1, (-1, count)).transpose(-3, -2)
+        np.matmul(windows.transpose(-3, -2).numpy(), band.T.copy(), out=sums.numpy())
     return result
+
+
+@lru_cache(maxsize=32)
+def _band(taps: tuple[float, ...], count: int, step: int, dtype: torch.dtype) -> npt.NDArray[np.floating]:
+    """The matrix (count, all values they take) of neighbouring sums."""
+    band = torch.zeros(count, step * (count - 1) + len(taps), dtype=dtype)
+    for row in range(count):
+        band[row, step * row : step * row + len(taps)] = torch.tensor(taps, dtype=dtype)
+    return band.numpy()
