@@ -13,6 +13,7 @@ from octosr.metrics.functional import block_count, fit_niqe, niqe, niqe_detailed
 from octosr.metrics.functional.niqe import FULL_RANK_BLOCKS
 from octosr.metrics.niqe import Niqe
 from octosr.metrics.niqe_engine import blocks
+from octosr.metrics.niqe_engine.variants import VARIANTS
 from octosr.metrics.parameters import pristine_model
 
 FORMULA_NIQE, FORMULA_NIQE_SKVIDEO = 28.908784, 76.637611
@@ -80,15 +81,14 @@ def test_layout_type_and_number_of_threads_change_nothing(variant):
         torch.set_num_threads(threads)
 
 
-def test_whole_images_at_once_give_what_rows_of_blocks_do(monkeypatch):
+@pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
+def test_whole_images_at_once_give_what_rows_of_blocks_do(variant):
     """The way of accelerators, walked on the CPU."""
-    for name in ("niqe", "niqe_study", "niqe_basicsr"):
-        images = textured(3, 300, 300)
-        expected = niqe(images, variant=name)
-        group = blocks._group
-        monkeypatch.setattr(blocks, "_group", lambda *a, by_row, group=group: group(*a, by_row=False))
-        torch.testing.assert_close(niqe(images, variant=name), expected, rtol=1e-12, atol=0)
-        monkeypatch.undo()
+    images, color_space = textured(3, 300, 300), variant.color_spaces[0]
+    expected = blocks.image_features(images, variant, color_space)
+    found = blocks._of_group(images[..., :288, :288], variant, color_space, sharpness=True)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=0)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")

@@ -87,7 +87,7 @@ def score_checked(
     """:func:`niqe_detailed` of images and settings that have been checked."""
     check_sizes(images, chosen, crop_border)
     with exact_arithmetic(images.device):
-        features, _ = image_features(images.float(), chosen, color_space, crop_border)
+        features, _ = image_features(images.float(), chosen, color_space, crop_border, sharpness=False)
         blocks = gaussian.usable_blocks(features).sum(1)
         mean, covariance = gaussian.fit(features)
         pristine = torch.from_numpy(model.mean).to(mean), torch.from_numpy(model.covariance).to(mean)

@@ -21,7 +21,9 @@ GROUP_PIXELS = 1 << 23
 """Pixels worked on at once on an accelerator: about 2 GB."""
 
 
-def image_features(images: Tensor, variant: Variant, color_space: str, crop_border: int = 0) -> tuple[Tensor, Tensor]:
+def image_features(
+    images: Tensor, variant: Variant, color_space: str, crop_border: int = 0, sharpness: bool = True
+) -> tuple[Tensor, Tensor]:
     """Features of all blocks of each image.
 
     On a CPU some rows of blocks at a time go through all steps, so that what a step writes is still in the cache when
@@ -32,38 +34,44 @@ def image_features(images: Tensor, variant: Variant, color_space: str, crop_bord
         variant: what is computed.
         color_space: see :func:`octosr.metrics.niqe_engine.maps.luma`.
         crop_border: pixels cut off at each side first.
+        sharpness: whether that of the blocks is wanted.
 
     Returns:
         features, float64 (B, blocks, 36), blocks row by row; and sharpness, the mean local deviation of each block
-        at full size, float64 (B, blocks).
+        at full size, float64 (B, blocks), or (B, 0) if it is not wanted.
     """
     rows, columns = ((size - 2 * crop_border) // BLOCK for size in images.shape[-2:])
     height, width = rows * BLOCK, columns * BLOCK
     window = images[..., crop_border : crop_border + height, crop_border : crop_border + width]
     if images.device.type == "cpu":
         # Within the work on one image, each() finds one thread and does all itself.
-        results = each(lambda image: _group(image, variant, color_space, by_row=True), window.split(1))
+        results = each(lambda image: _of_image(image, variant, color_space, sharpness), window.split(1))
     else:
         group = max(1, GROUP_PIXELS // (height * width))
-        results = [_group(part, variant, color_space, by_row=False) for part in window.split(group)]
-    features, sharpness = (torch.cat(parts) for parts in zip(*results, strict=True))
-    return features, sharpness
+        results = [_of_group(part, variant, color_space, sharpness) for part in window.split(group)]
+    features, deviations = (torch.cat(parts) for parts in zip(*results, strict=True))
+    return features, deviations
 
 
-def _group(images: Tensor, variant: Variant, color_space: str, by_row: bool) -> tuple[Tensor, Tensor]:
-    """Features (B, blocks, 36) and sharpness (B, blocks)."""
-    if by_row:
-        scales = _by_row(images, variant, color_space)
-    else:
-        pyramid = _pyramid(images, variant, color_space)
-        scales = [_strips(scale, side, variant) for scale, side in zip(pyramid, SIDES, strict=True)]
-    moments, coefficients = [], []
-    for scale in scales:  # (B * rows, columns, ...) -> (B, blocks, ...)
-        moments.append(scale.moments.unflatten(0, (len(images), -1)).flatten(1, 2))
-        coefficients.append(scale.coefficients.unflatten(0, (len(images), -1)).flatten(1, 2))
-    fits = fitted(torch.stack(moments, 2), SIDES, variant)
-    features = features_of(settle(fits, coefficients, variant), variant)
-    return features, scales[0].sharpness.unflatten(0, (len(images), -1)).flatten(1)
+def _of_image(image: Tensor, variant: Variant, color_space: str, sharpness: bool) -> tuple[Tensor, Tensor]:
+    """Features (1, blocks, 36) and sharpness of one image, some rows of blocks at a time."""
+    rows = image.shape[-2] // BLOCK
+    scales = []
+    for scale, side in zip(_pyramid(image, variant, color_space), SIDES, strict=True):
+        together = max(1, TASK_PIXELS // (side * scale.shape[-1]))
+        strips = [
+            scale[:, row * side : min(row + together, rows) * side + 2 * RADIUS] for row in range(0, rows, together)
+        ]
+        wanted = sharpness and side == BLOCK
+        scales.append(each(partial(_strips, side=side, variant=variant, sharpness=wanted), strips))
+    return _features(scales, 1, variant)
+
+
+def _of_group(images: Tensor, variant: Variant, color_space: str, sharpness: bool) -> tuple[Tensor, Tensor]:
+    """Features (B, blocks, 36) and sharpness of whole images at once."""
+    pyramid = zip(_pyramid(images, variant, color_space), SIDES, strict=True)
+    scales = [[_strips(scale, side, variant, sharpness and side == BLOCK)] for scale, side in pyramid]
+    return _features(scales, len(images), variant)
 
 
 class Strips(NamedTuple):
@@ -71,8 +79,8 @@ class Strips(NamedTuple):
 
     Attributes:
         moments: float64 (N, columns, 5, 5).
-        sharpness: float64 (N, columns).
-        coefficients: float32 (N, columns, side, side) of variants that round to float32, else empty (N, columns, 0).
+        sharpness: float64 (N, columns), or (N, 0).
+        coefficients: (N, side, W).
     """
 
     moments: Tensor
@@ -80,21 +88,16 @@ class Strips(NamedTuple):
     coefficients: Tensor
 
 
-def _by_row(images: Tensor, variant: Variant, color_space: str) -> list[Strips]:
-    pyramids = each(lambda image: _pyramid(image, variant, color_space), images.split(1))
-    rows = images.shape[-2] // BLOCK
-    scales = []
-    for scale, side in enumerate(SIDES):
-        together = max(1, TASK_PIXELS // (side * pyramids[0][scale].shape[-1]))
-        starts = range(0, rows, together)
-        strips = [
-            pyramid[scale][:, row * side : min(row + together, rows) * side + 2 * RADIUS]
-            for pyramid in pyramids
-            for row in starts
-        ]
-        found = each(partial(_strips, side=side, variant=variant), strips)
-        scales.append(Strips(*(torch.cat(parts) for parts in zip(*found, strict=True))))
-    return scales
+def _features(scales: list[list[Strips]], images: int, variant: Variant) -> tuple[Tensor, Tensor]:
+    """Features (B, blocks, 36) and sharpness (B, blocks) of all rows of blocks, those of an image after another's."""
+    moments = [torch.cat([s.moments for s in strips]).unflatten(0, (images, -1)).flatten(1, 2) for strips in scales]
+    fits = settle(
+        fitted(torch.stack(moments, 2), SIDES, variant),
+        [[s.coefficients for s in strips] for strips in scales],
+        variant,
+    )
+    sharpness = torch.cat([s.sharpness for s in scales[0]])
+    return features_of(fits, variant), sharpness.unflatten(0, (images, -1)).flatten(1)
 
 
 def _pyramid(images: Tensor, variant: Variant, color_space: str) -> tuple[Tensor, Tensor]:
@@ -102,11 +105,10 @@ def _pyramid(images: Tensor, variant: Variant, color_space: str) -> tuple[Tensor
     return padded(y, variant), padded(halved(y, variant), variant)
 
 
-def _strips(scale: Tensor, side: int, variant: Variant) -> Strips:
+def _strips(scale: Tensor, side: int, variant: Variant, sharpness: bool) -> Strips:
     """Everything about a padded scale (B, H+6, W+6) of images or of single rows of blocks."""
     strips = scale.unfold(1, side + 2 * RADIUS, side).transpose(-1, -2).flatten(0, 1)
     coefficients, deviation = mscn(strips, variant)
-    sharpness = deviation.sum(-2, dtype=torch.float64).unflatten(-1, (-1, side)).sum(-1) / side**2
-    blocks = coefficients.unflatten(-1, (-1, side)).transpose(1, 2)
-    kept = blocks[:, :, :0, 0] if variant.rounding == "never" else blocks.contiguous()
-    return Strips(block_moments(coefficients, side), sharpness, kept)
+    columns = deviation.sum(-2, dtype=torch.float64) if sharpness else deviation.new_empty(len(strips), 0)
+    means = columns.unflatten(-1, (-1, side)).sum(-1) / side**2
+    return Strips(block_moments(coefficients, side), means, coefficients)

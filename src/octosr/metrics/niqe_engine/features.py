@@ -43,7 +43,7 @@ def block_moments(coefficients: Tensor, side: int) -> Tensor:
     x^2 and y^2, x|x| and y|y|, and so on, so they need no passes of their own over the products.
 
     Columns are summed in the type of the coefficients, their sums in float64; of float32 coefficients that leaves an
-    error of about 1e-8 of a block's sum.
+    error of about 1e-8 of a block's sum. Sums of signs over a column are whole numbers that fit into a byte.
 
     Args:
         coefficients: one row of blocks a strip, (N, side, W), W a multiple of ``side``.
@@ -55,19 +55,14 @@ def block_moments(coefficients: Tensor, side: int) -> Tensor:
     x = coefficients
     strips, _, width = x.shape
     powers = x.new_empty(3, strips, side + 1, width)
-    signs = x.new_empty(2, strips, side + 1, width, dtype=torch.float32)  # sums of whole numbers are exact
     magnitude, square, signed = powers[:, :, 1:].unbind()
     torch.abs(x, out=magnitude)
     torch.mul(x, x, out=square)
     torch.mul(x, magnitude, out=signed)
+    signs = x.new_empty(2, strips, side + 1, width, dtype=torch.int8)
     signs[0, :, 1:] = x.sign()
-    if x.device.type == "cpu" and bool(square.amin() > 0):  # as in nearly all of real images: nothing to count
-        sums = [_neighbour_sums(values, side) for values in (powers, signs[:1])]
-        sums.append(torch.full_like(sums[1], side * side))
-    else:
-        torch.abs(signs[0, :, 1:], out=signs[1, :, 1:])
-        sums = [_neighbour_sums(values, side) for values in (powers, signs)]
-    return torch.cat(sums).permute(2, 3, 1, 0)
+    torch.abs(signs[0, :, 1:], out=signs[1, :, 1:])
+    return torch.cat([_neighbour_sums(values, side) for values in (powers, signs)]).permute(2, 3, 1, 0)
 
 
 def _neighbour_sums(values: Tensor, side: int) -> Tensor:
@@ -83,16 +78,25 @@ def _neighbour_sums(values: Tensor, side: int) -> Tensor:
     kinds, strips, _, width = values.shape
     values[:, :, 0] = values[:, :, side]
     left = torch.empty_like(values)
-    blocks, left_blocks = (t.view(kinds, strips, side + 1, width // side, side) for t in (values, left))
-    left_blocks[..., 1:] = blocks[..., :-1]
-    left_blocks[..., 0] = blocks[..., -1]
+    left[..., 1:] = values[..., :-1]
+    left[..., ::side] = values[..., side - 1 :: side]
     here, above = values[:, :, 1:], values[:, :, :-1]
     left_here, left_above = left[:, :, 1:], left[:, :, :-1]
-    product = torch.empty_like(here)
-    sums = [here.sum(-2)]
-    for one, other in ((here, left_here), (here, above), (here, left_above), (left_here, above)):
-        sums.append(torch.mul(one, other, out=product).sum(-2))
+    pairs = ((here, left_here), (here, above), (here, left_above), (left_here, above))
+    sums = [here.sum(-2, dtype=here.dtype), *(_column_dots(one, other) for one, other in pairs)]
     return torch.stack(sums, 1).view(kinds, MAPS, strips, width // side, side).sum(-1, dtype=torch.float64)
+
+
+def _column_dots(one: Tensor, other: Tensor) -> Tensor:
+    """Scalar products of columns, (K, N, H, W) -> (K, N, W), of the same type.
+
+    On CPUs NumPy needs no memory for the products of float numbers; of bytes it multiplies and adds many at once.
+    """
+    if one.device.type != "cpu":
+        return (one * other).sum(-2, dtype=one.dtype)
+    if one.dtype == torch.int8:
+        return torch.from_numpy(np.multiply(one.numpy(), other.numpy()).sum(-2, dtype=np.int8))
+    return torch.from_numpy(np.einsum("knij,knij->knj", one.numpy(), other.numpy()))
 
 
 def fitted(moments: Tensor, sides: tuple[int, ...], variant: Variant) -> Fits:

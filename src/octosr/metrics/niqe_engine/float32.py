@@ -26,12 +26,13 @@ _SHIFTS = ((0, 0), (0, 1), (1, 0), (1, 1), (1, -1))
 Float32Block = npt.NDArray[np.float32]
 
 
-def settle(fits: Fits, coefficients: Sequence[Tensor], variant: Variant) -> Fits:
+def settle(fits: Fits, coefficients: Sequence[Sequence[Tensor]], variant: Variant) -> Fits:
     """Repeat the undecided fits as the variant's own code adds.
 
     Args:
         fits: of shape (B, blocks, scales, 5).
-        coefficients: for each scale float32 (B, blocks, side, side).
+        coefficients: for each scale float32 rows of blocks (N, side, W) of the images one after another, in tensors
+            of the same N but for the last.
         variant: whose arithmetic; nothing is done if it does not round to float32.
 
     Returns:
@@ -41,11 +42,11 @@ def settle(fits: Fits, coefficients: Sequence[Tensor], variant: Variant) -> Fits
         return fits
     # A coefficient has no such ratio where a whole side is 0; both ways of adding agree about that.
     undecided = torch.nonzero(fits.margin < ERROR).tolist()
-    arrays = [scale.cpu().numpy() for scale in coefficients]
+    blocks = fits.left.shape[1]
 
     def repeat(place: list[int]) -> tuple[float, float, int]:
         image, block, scale, fit = place
-        values = arrays[scale][image, block]
+        values = _block(coefficients[scale], image * blocks + block)
         if fit:
             values = values * np.roll(values, _SHIFTS[fit], axis=(0, 1))
         return _fit(values.ravel(), variant)
@@ -59,11 +60,20 @@ def settle(fits: Fits, coefficients: Sequence[Tensor], variant: Variant) -> Fits
     return Fits(left, right, shape, fits.margin)
 
 
+def _block(strips: Sequence[Tensor], number: int) -> Float32Block:
+    """One block (side, side) of all rows of blocks, counted row by row."""
+    together, side, width = strips[0].shape
+    row, column = divmod(number, width // side)
+    block = strips[row // together][row % together, :, column * side : (column + 1) * side]
+    return block.cpu().numpy()
+
+
 def _fit(values: Float32Block, variant: Variant) -> tuple[float, float, int]:
     """Left and right deviation and index of the shape, every step in float32 as NumPy 2 does it."""
     squares = values * values
     positive = values >= 0 if variant.zeros_right else values > 0
-    left, right = (np.sqrt(squares[side].mean()) if side.any() else np.float32(0) for side in (values < 0, positive))
+    sides = (squares[np.flatnonzero(side)] for side in (values < 0, positive))  # faster than by the mask itself
+    left, right = (np.sqrt(side.mean()) if len(side) else np.float32(0) for side in sides)
     flatness = np.abs(values).mean() ** 2 / squares.mean()
     ratio = left / right
     if variant.name == "niqe_study":  # its powers are float64, their products with a float32 number float32

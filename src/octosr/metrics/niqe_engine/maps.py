@@ -46,12 +46,17 @@ def luma(images: Tensor, color_space: str, variant: Variant) -> Tensor:
 
 def _luma(images: Tensor, color_space: str, variant: Variant) -> Tensor:
     """Luma of some rows, few enough for the cache of a CPU."""
-    red, green, blue = images.unbind(1)
     if color_space == "pillow_l":
-        # Whole numbers below 2^24, so float32 holds them exactly.
-        red, green, blue = ((c * 255).round_() for c in (red, green, blue))
-        total = _weighted(red, green, blue, _PILLOW_L)
+        # Whole numbers below 2^24, so float32 holds them, and their sums in any order, exactly.
+        levels = (images * 255).round_()
+        pixels = levels.movedim(1, -1)
+        if pixels.is_contiguous():  # as images are read from files, where taking channels apart costs more
+            total = pixels @ pixels.new_tensor(_PILLOW_L)
+        else:
+            red, green, blue = levels.unbind(1)
+            total = _weighted(red, green, blue, _PILLOW_L)
         return total.add_(1 << 15).mul_(2**-16).floor_()
+    red, green, blue = images.unbind(1)
     if color_space == "yiq":
         return _weighted(red, green, blue, _YIQ).mul_(255).round_()
     if variant.name == "niqe_basicsr":
