@@ -50,8 +50,8 @@ def _luma(images: Tensor, color_space: str, variant: Variant) -> Tensor:
         # Whole numbers below 2^24, so float32 holds them, and their sums in any order, exactly.
         levels = (images * 255).round_()
         pixels = levels.movedim(1, -1)
-        if pixels.is_contiguous():  # as images are read from files, where taking channels apart costs more
-            total = pixels @ pixels.new_tensor(_PILLOW_L)
+        if pixels.is_contiguous() and pixels.device.type == "cpu":  # as files are read: channels lie side by side
+            total = torch.from_numpy(pixels.numpy() @ np.float32(_PILLOW_L))
         else:
             red, green, blue = levels.unbind(1)
             total = _weighted(red, green, blue, _PILLOW_L)
@@ -92,9 +92,9 @@ def halved(image: Tensor, variant: Variant) -> Tensor:
         half = _halve(_mirrored(rows, -1), -1)
         return half.double() * 255 if variant.rounding == "never" else half * 255
     # Whole numbers times n/256: float32 holds these sums exactly, so only the others need float64.
-    columns = _filtered(pad(image, (3, 3, 3, 3)), HALF_TAPS, -1, step=2)
+    columns = _filtered(pad(image, (3, 3)), HALF_TAPS, -1, step=2)
     _over_inside_(columns, -1)
-    rows = _filtered(columns.double(), HALF_TAPS, -2, step=2)
+    rows = _filtered(pad(columns.double(), (0, 0, 3, 3)), HALF_TAPS, -2, step=2)
     _over_inside_(rows, -2)
     return rows.float()
 
@@ -208,15 +208,17 @@ def _filtered(x: Tensor, taps: tuple[float, ...], dim: int, step: int = 1) -> Te
         return result
     count = math.gcd(size, 4 if dim == -2 else 8)
     band = _band(taps, count, step, x.dtype)
-    windows = x.unfold(dim, band.shape[1], step * count)  # (..., windows, W, k) or (..., H, windows, k)
+    windows = x.unfold(dim, band.shape[1], step * count)
     shape = list(x.shape)
     shape[dim] = size
     result = x.new_empty(shape)
-    if dim == -2:
-        np.matmul(band, windows.mT.numpy(), out=result.unflatten(-2, (-1, count)).numpy())
-    else:
-        sums = result.unflatten(-1, (-1, count)).transpose(-3, -2)
-        np.matmul(windows.transpose(-3, -2).numpy(), band.T.copy(), out=sums.numpy())
+    sums = result.unflatten(dim, (-1, count))
+    if dim == -2:  # (count, k) @ (..., windows, k, W)
+        np.matmul(band, windows.mT.numpy(), out=sums.numpy())
+    else:  # (..., parts, windows, rows, k) @ (k, count), in parts because BLAS uses all cores on matrices of many rows
+        rows = math.gcd(x.shape[-2], BLOCK)
+        windows, sums = (t.unflatten(-3, (-1, rows)).transpose(-3, -2) for t in (windows, sums))
+        np.matmul(windows.numpy(), band.T.copy(), out=sums.numpy())
     return result
 
 
