@@ -33,6 +33,7 @@ def batch(image: Image.Image) -> Tensor:
     return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)[None].float() / 255
 
 
+@pytest.mark.slow
 def test_sharp_images_are_nearer_than_blurred_ones(folder: Path, tmp_path: Path) -> None:
     files = sorted(folder.glob("*.png"))
     held_out, learnt = files[::6], [f for i, f in enumerate(files) if i % 6]

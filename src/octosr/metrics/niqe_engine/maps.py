@@ -51,7 +51,7 @@ def _luma(images: Tensor, color_space: str, variant: Variant) -> Tensor:
         levels = (images * 255).round_()
         pixels = levels.movedim(1, -1)
         if pixels.is_contiguous() and pixels.device.type == "cpu":  # as files are read: channels lie side by side
-            total = torch.from_numpy(pixels.numpy() @ np.float32(_PILLOW_L))
+            total = torch.from_numpy(pixels.numpy() @ np.array(_PILLOW_L, np.float32))
         else:
             red, green, blue = levels.unbind(1)
             total = _weighted(red, green, blue, _PILLOW_L)
