@@ -1,8 +1,4 @@
-"""Luma, its half-size version, and mean-subtracted contrast-normalised (MSCN) coefficients.
-
-Filters are sums of shifted slices: PyTorch has no fast float64 convolution on CPUs, and the order of the sums does not
-depend on how many images or rows are filtered at once.
-"""
+"""Luma, its half-size version, and mean-subtracted contrast-normalised (MSCN) coefficients."""
 
 from __future__ import annotations
 
@@ -10,11 +6,11 @@ import math
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from octosr.metrics.niqe_engine.filters import filtered
 from octosr.metrics.niqe_engine.variants import BLOCK, Variant
 
 RADIUS = 3
@@ -92,9 +88,9 @@ def halved(image: Tensor, variant: Variant) -> Tensor:
         half = _halve(_mirrored(rows, -1), -1)
         return half.double() * 255 if variant.rounding == "never" else half * 255
     # Whole numbers times n/256: float32 holds these sums exactly, so only the others need float64.
-    columns = _filtered(pad(image, (3, 3)), HALF_TAPS, -1, step=2)
+    columns = filtered(pad(image, (3, 3)), HALF_TAPS, -1, step=2)
     _over_inside_(columns, -1)
-    rows = _filtered(pad(columns.double(), (0, 0, 3, 3)), HALF_TAPS, -2, step=2)
+    rows = filtered(pad(columns.double(), (0, 0, 3, 3)), HALF_TAPS, -2, step=2)
     _over_inside_(rows, -2)
     return rows.float()
 
@@ -186,46 +182,8 @@ def _local_means(strips: Tensor, variant: Variant) -> Tensor:
     both[0] = strips
     # Squares of the second scale are rounded to float32 with the map; those of whole numbers are exact anyway.
     both[1] = both[0] * both[0] if variant.rounding == "never" else strips * strips
-    rows = _filtered(both, taps, -2)
+    rows = filtered(both, taps, -2)
     if variant.rounding == "each":
         rows.copy_(rows.float())
-    means = _filtered(rows, taps, -1)
+    means = filtered(rows, taps, -1)
     return means if variant.rounding == "never" else means.float()
-
-
-def _filtered(x: Tensor, taps: tuple[float, ...], dim: int, step: int = 1) -> Tensor:
-    """Weighted sums at every place, or every ``step``-th, along one of the last two dimensions that has them all.
-
-    On a CPU a few neighbouring sums at a time are a product with a small band matrix, whose zeros cost less than what
-    sums of shifted slices read and write. NumPy's, because PyTorch's takes twice as long on matrices that small.
-    """
-    size = (x.shape[dim] - len(taps)) // step + 1
-    if x.device.type != "cpu":
-        shifted = x.unfold(dim, len(taps), step).unbind(-1)
-        result = shifted[0] * taps[0]
-        for values, tap in zip(shifted[1:], taps[1:], strict=True):
-            result.add_(values, alpha=tap)
-        return result
-    count = math.gcd(size, 4 if dim == -2 else 8)
-    band = _band(taps, count, step, x.dtype)
-    windows = x.unfold(dim, band.shape[1], step * count)
-    shape = list(x.shape)
-    shape[dim] = size
-    result = x.new_empty(shape)
-    sums = result.unflatten(dim, (-1, count))
-    if dim == -2:  # (count, k) @ (..., windows, k, W)
-        np.matmul(band, windows.mT.numpy(), out=sums.numpy())
-    else:  # (..., parts, windows, rows, k) @ (k, count), in parts because BLAS uses all cores on matrices of many rows
-        rows = math.gcd(x.shape[-2], BLOCK)
-        windows, sums = (t.unflatten(-3, (-1, rows)).transpose(-3, -2) for t in (windows, sums))
-        np.matmul(windows.numpy(), band.T.copy(), out=sums.numpy())
-    return result
-
-
-@lru_cache(maxsize=32)
-def _band(taps: tuple[float, ...], count: int, step: int, dtype: torch.dtype) -> npt.NDArray[np.floating]:
-    """The matrix (count, all values they take) of neighbouring sums."""
-    band = torch.zeros(count, step * (count - 1) + len(taps), dtype=dtype)
-    for row in range(count):
-        band[row, step * row : step * row + len(taps)] = torch.tensor(taps, dtype=dtype)
-    return band.numpy()
