@@ -116,7 +116,7 @@ def test_comparisons_where_there_is_something_to_compare_with(
     cfg = composer("eval", "technique=bicubic", "dataset=more/demo_pairs", f"output_root={tmp_path}", *TINY)
     result = evaluate(cfg)
     table = ScoreStore(tmp_path / "scores").read("bicubic", "demo_pairs").set_index("image")
-    assert set(table.columns) == {"sha256", "niqe", "lr_consistency", "psnr", "ssim"}
+    assert set(table.columns) == {"sha256", "niqe", "niqe:blocks", "lr_consistency", "psnr", "ssim"}
     name = table.index[0]
     sr, hr = (
         np.asarray(Image.open(folder / f"{name}.png"), dtype=np.float64)
