@@ -2,5 +2,6 @@
 
 ``variants`` says in what the three published implementations differ; ``maps`` makes luma and normalised coefficients
 of it; ``features`` turns them into 36 numbers a block, with ``float32`` where the last bit counts; ``blocks`` runs it
-all over a batch on all cores (``workers``); and ``gaussian`` compares their distribution with that of pristine images.
+all over a batch on all cores (``octosr.cores``); and ``gaussian`` compares their distribution with that of pristine
+images.
 """

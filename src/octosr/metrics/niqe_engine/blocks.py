@@ -8,11 +8,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from octosr.cores import map_on_cores
 from octosr.metrics.niqe_engine.features import block_moments, features_of, fitted
 from octosr.metrics.niqe_engine.float32 import settle
 from octosr.metrics.niqe_engine.maps import RADIUS, halved, luma, mscn, padded
 from octosr.metrics.niqe_engine.variants import BLOCK, Variant
-from octosr.metrics.niqe_engine.workers import each
 
 SIDES = (BLOCK, BLOCK // 2)
 TASK_PIXELS = 1 << 17
@@ -44,8 +44,10 @@ def image_features(
     height, width = rows * BLOCK, columns * BLOCK
     window = images[..., crop_border : crop_border + height, crop_border : crop_border + width]
     if images.device.type == "cpu":
-        # Within the work on one image, each() finds one thread and does all itself.
-        results = each(lambda image: _of_image(image, variant, color_space, sharpness), window.split(1))
+        # Within the work on one image, map_on_cores finds one thread and does all itself.
+        results = map_on_cores(
+            lambda image: _of_image(image, variant, color_space, sharpness), window.split(1), window.device
+        )
     else:
         group = max(1, GROUP_PIXELS // (height * width))
         results = [_of_group(part, variant, color_space, sharpness) for part in window.split(group)]
@@ -63,7 +65,8 @@ def _of_image(image: Tensor, variant: Variant, color_space: str, sharpness: bool
             scale[:, row * side : min(row + together, rows) * side + 2 * RADIUS] for row in range(0, rows, together)
         ]
         wanted = sharpness and side == BLOCK
-        scales.append(each(partial(_strips, side=side, variant=variant, sharpness=wanted), strips))
+        work = partial(_strips, side=side, variant=variant, sharpness=wanted)
+        scales.append(map_on_cores(work, strips, strips[0].device))
     return _features(scales, 1, variant)
 
 

@@ -15,9 +15,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from octosr.cores import map_on_cores
 from octosr.metrics.niqe_engine.features import Fits, nearest_shape
 from octosr.metrics.niqe_engine.variants import Variant
-from octosr.metrics.niqe_engine.workers import each
 
 ERROR = 3e-6
 """How far float32 sums over a block may put the ratio of moments from the exact one, as a part of it."""
@@ -53,7 +53,9 @@ def settle(fits: Fits, coefficients: Sequence[Sequence[Tensor]], variant: Varian
 
     if not undecided:
         return fits
-    found = torch.tensor(each(repeat, undecided), dtype=torch.float64, device=fits.left.device)
+    found = torch.tensor(
+        map_on_cores(repeat, undecided, torch.device("cpu")), dtype=torch.float64, device=fits.left.device
+    )
     where = tuple(torch.tensor(undecided, device=fits.left.device).T)
     left, right, shape = fits.left.clone(), fits.right.clone(), fits.shape.clone()
     left[where], right[where], shape[where] = found[:, 0], found[:, 1], found[:, 2].long()

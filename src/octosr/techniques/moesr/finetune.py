@@ -20,8 +20,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from octosr.cores import map_on_cores
 from octosr.errors import ConfigError, nearest
-from octosr.nn.cores import map_on_cores
 from octosr.techniques.moesr.bank import Stack
 from octosr.techniques.moesr.plan import Block, Plan, crop_sizes, one_cycle
 from octosr.techniques.moesr.stage import MoESRStage

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from octosr.nn.cores import map_on_cores
+from octosr.cores import map_on_cores
 from octosr.techniques.moesr.bank import ExpertBank
 from octosr.techniques.moesr.crops import informative_crops
 from octosr.techniques.moesr.grid import EXPERTS, ExpertGrid

@@ -7,7 +7,7 @@ import threading
 import pytest
 import torch
 
-from octosr.nn.cores import map_on_cores
+from octosr.cores import map_on_cores
 
 CPU = torch.device("cpu")
 
