@@ -15,7 +15,7 @@ from octosr.metrics.niqe_engine.maps import RADIUS, halved, luma, mscn, padded
 from octosr.metrics.niqe_engine.variants import BLOCK, Variant
 
 SIDES = (BLOCK, BLOCK // 2)
-TASK_PIXELS = 1 << 17
+TASK_PIXELS = 1 << 18
 """Pixels that a core works on at once: few enough for its cache, enough to outweigh the calls."""
 GROUP_PIXELS = 1 << 23
 """Pixels worked on at once on an accelerator: about 2 GB."""
