@@ -42,11 +42,11 @@ def map_on_cores(function: Callable[[_Item], _Result], items: Sequence[_Item], d
         with torch.inference_mode(inference), torch.set_grad_enabled(grad):
             return function(item)
 
-    return list(_pool(threads).map(job, items))
+    return list(pool(threads).map(job, items))
 
 
 @lru_cache(maxsize=1)
-def _pool(threads: int) -> ThreadPoolExecutor:
+def pool(threads: int) -> ThreadPoolExecutor:
     """One worker a core, in which PyTorch's operations use one thread."""
     start = threading.Barrier(threads)
 
@@ -55,11 +55,11 @@ def _pool(threads: int) -> ThreadPoolExecutor:
         torch.get_num_threads()  # PyTorch fixes a thread's number on its first use
         start.wait()
 
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="cores", initializer=initialise)
-    list(pool.map(lambda _: start.wait(), range(threads)))  # all have begun
+    workers = ThreadPoolExecutor(threads, thread_name_prefix="cores", initializer=initialise)
+    list(workers.map(lambda _: start.wait(), range(threads)))  # all have begun
     torch.set_num_threads(threads)  # set_num_threads also sets what later threads begin with
-    return pool
+    return workers
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not survive a fork
+    os.register_at_fork(after_in_child=pool.cache_clear)  # threads do not survive a fork

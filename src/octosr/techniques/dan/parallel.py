@@ -7,16 +7,14 @@ Nothing in DAN mixes the images of a batch, so the result is the same.
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+from octosr.cores import pool
 
 Outputs = tuple[Tensor | None, ...]
 Part = Callable[..., Outputs]
@@ -36,7 +34,7 @@ def run(part: Part, batch: tuple[Tensor | None, ...], parameters: list[Tensor]) 
     if torch.is_grad_enabled() and any(p.requires_grad for p in parameters):
         outputs: Outputs = _Parts.apply(part, batch, *parameters)
         return outputs
-    return _join(list(_pool(torch.get_num_threads()).map(_without_gradient(part), _shares(batch))))
+    return _join(list(pool(torch.get_num_threads()).map(_without_gradient(part), _shares(batch))))
 
 
 def worthwhile(images: Tensor) -> bool:
@@ -51,8 +49,8 @@ class _Parts(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, part: Part, batch: tuple[Tensor | None, ...], *parameters: Tensor) -> Outputs:
-        pool = _pool(torch.get_num_threads())
-        ctx.results = list(pool.map(lambda share: _with_gradient(part, share), _shares(batch)))
+        workers = pool(torch.get_num_threads())
+        ctx.results = list(workers.map(lambda share: _with_gradient(part, share), _shares(batch)))
         ctx.parameters = parameters
         ctx.set_materialize_grads(False)
         return tuple(None if o is None else o.detach() for o in _join(ctx.results))
@@ -68,7 +66,7 @@ class _Parts(torch.autograd.Function):
             own = [None if g is None else g[start : start + size] for g in gradients]
             tasks.append([(o, g) for o, g in zip(outputs, own, strict=True) if o is not None and g is not None])
             start += size
-        found = list(_pool(torch.get_num_threads()).map(lambda task: _walk_back(task, wanted), tasks))
+        found = list(pool(torch.get_num_threads()).map(lambda task: _walk_back(task, wanted), tasks))
         sums = iter([_sum(column) for column in zip(*found, strict=True)])
         return None, None, *(next(sums) if needed else None for needed in ctx.needs_input_grad[2:])
 
@@ -118,23 +116,3 @@ def _join(results: list[Outputs]) -> Outputs:
     """Concatenate over the parts, output by output."""
     columns = zip(*results, strict=True)
     return tuple(None if column[0] is None else torch.cat([t for t in column if t is not None]) for column in columns)
-
-
-@lru_cache(maxsize=1)
-def _pool(threads: int) -> ThreadPoolExecutor:
-    """One worker a core, in which PyTorch's operations use one thread."""
-    start = threading.Barrier(threads)
-
-    def initialise() -> None:
-        torch.set_num_threads(1)
-        torch.get_num_threads()  # PyTorch fixes a thread's number on its first use
-        start.wait()
-
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="dan", initializer=initialise)
-    list(pool.map(lambda _: start.wait(), range(threads)))  # all have begun
-    torch.set_num_threads(threads)  # set_num_threads also sets what later threads begin with
-    return pool
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not survive a fork
