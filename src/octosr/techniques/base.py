@@ -1,7 +1,7 @@
-"""The two families of techniques and what every technique promises.
+"""The two families of techniques: one HR image per LR image, and synthesis of new images.
 
-A technique is a LightningModule whose constructor takes plain typed arguments; it never reads the
-config. ``conf/technique/NAME.yaml`` holds its ``_target_`` and the values.
+:class:`GenerativeTechnique` is described in :mod:`octosr.techniques.generative`, what both share in
+:mod:`octosr.techniques.technique`.
 """
 
 from __future__ import annotations
@@ -9,62 +9,19 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-import pytorch_lightning as pl
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torchmetrics import MeanMetric
 
 from octosr.degradation.pipeline import Degradation
 from octosr.degradation.resize import resize
 from octosr.errors import TrainingError
-from octosr.techniques.weights import load_checkpoint_weights
+from octosr.techniques.generative import GenerativeTechnique
+from octosr.techniques.technique import Technique
 
-
-class Technique(pl.LightningModule):
-    """What both families share.
-
-    Args:
-        name: the name under which checkpoints, images and scores of this technique are filed.
-    """
-
-    trainable: ClassVar[bool] = True
-    """False for baselines with nothing to learn: they need no weights and cannot be trained."""
-    needs_grad: ClassVar[bool] = False
-    """True where inference itself optimises on the image, so autograd must be on."""
-    run_settings: ClassVar[tuple[str, ...]] = ()
-    """Settings that say what a run trains and not what the network is: a resumed run may have others."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__()
-        self.name = name
-
-    @property
-    def published_steps(self) -> int:
-        """Optimiser steps of the published training, used when no length is given; -1: none is known."""
-        return -1
-
-    def load_weights(self, paths: Sequence[Path]) -> str:
-        """Load weights from files: one of our checkpoints here; techniques add official releases.
-
-        Returns:
-            One line that says what was loaded.
-
-        Raises:
-            WrongWeightsError: a file does not fit this technique.
-        """
-        return load_checkpoint_weights(self, paths)
-
-    def networks(self) -> list[nn.Module]:
-        """The networks worth compiling, each called as a module; those with parameters directly below this one."""
-        return [child for child in self.children() if next(child.parameters(), None) is not None]
-
-    def compile_networks(self) -> None:
-        """Compile the networks in place: names in the state dict stay as they are."""
-        for network in self.networks():
-            network.compile()
+__all__ = ["GenerativeTechnique", "SingleImageTechnique", "Technique", "psnr_per_image"]
 
 
 class SingleImageTechnique(Technique):
@@ -141,31 +98,6 @@ class SingleImageTechnique(Technique):
         for key, metric in (("val/psnr", self.val_psnr), ("val/psnr_bicubic", self.val_psnr_bicubic)):
             self.log(key, metric.compute(), prog_bar=key == "val/psnr", rank_zero_only=False)
             metric.reset()
-
-
-class GenerativeTechnique(Technique):
-    """Learns a dataset and synthesises new HR images: image i of a dataset is seed i.
-
-    There is no LR input, so a generated image is the super-resolution of nothing: PSNR, SSIM and LR
-    consistency do not apply to this family.
-    """
-
-    resolution: int = 1024
-
-    @abstractmethod
-    def generate(self, seeds: Tensor) -> Tensor:
-        """Synthesise one image per seed.
-
-        Args:
-            seeds: int64, (N,). The same seed gives the same image whatever else is in the batch.
-
-        Returns:
-            float RGB in [0, 1], (N, 3, resolution, resolution).
-        """
-
-    def predict_step(self, batch: dict[str, Any], batch_idx: int = 0) -> dict[str, Any]:
-        """Generate the images of the seeds of one evaluation batch."""
-        return {"name": batch["name"], "sr": self.generate(batch["seed"])}
 
 
 def psnr_per_image(images: Tensor, reference: Tensor) -> Tensor:

@@ -1,0 +1,60 @@
+"""What every technique promises.
+
+A technique is a LightningModule whose constructor takes plain typed arguments; it never reads the
+config. ``conf/technique/NAME.yaml`` holds its ``_target_`` and the values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import pytorch_lightning as pl
+from torch import nn
+
+from octosr.techniques.weights import load_checkpoint_weights
+
+
+class Technique(pl.LightningModule):
+    """What both families share.
+
+    Args:
+        name: the name under which checkpoints, images and scores of this technique are filed.
+    """
+
+    trainable: ClassVar[bool] = True
+    """False for baselines with nothing to learn: they need no weights and cannot be trained."""
+    needs_grad: ClassVar[bool] = False
+    """True where inference itself optimises on the image, so autograd must be on."""
+    run_settings: ClassVar[tuple[str, ...]] = ()
+    """Settings that say what a run trains and not what the network is: a resumed run may have others."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+    @property
+    def published_steps(self) -> int:
+        """Optimiser steps of the published training, used when no length is given; -1: none is known."""
+        return -1
+
+    def load_weights(self, paths: Sequence[Path]) -> str:
+        """Load weights from files: one of our checkpoints here; techniques add official releases.
+
+        Returns:
+            One line that says what was loaded.
+
+        Raises:
+            WrongWeightsError: a file does not fit this technique.
+        """
+        return load_checkpoint_weights(self, paths)
+
+    def networks(self) -> list[nn.Module]:
+        """The networks worth compiling, each called as a module; those with parameters directly below this one."""
+        return [child for child in self.children() if next(child.parameters(), None) is not None]
+
+    def compile_networks(self) -> None:
+        """Compile the networks in place: names in the state dict stay as they are."""
+        for network in self.networks():
+            network.compile()
