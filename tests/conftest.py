@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
+from torch import Tensor
 
 import octosr._torchvision  # noqa: F401
 from octosr.runs.metrics_group import register_metrics
@@ -44,3 +46,18 @@ def demo_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cache = tmp_path_factory.mktemp("cache")
     build_demo(cache)
     return cache
+
+
+@pytest.fixture
+def smooth_images() -> Callable[..., Tensor]:
+    """``smooth_images(count, height, width, seed)``, see below."""
+    return _smooth_images
+
+
+def _smooth_images(count: int, height: int, width: int, seed: int = 0) -> Tensor:
+    """Random pictures with edges and flat parts, 8-bit values, (count, 3, height, width)."""
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(count, 3, height // 4 + 2, width // 4 + 2, generator=generator)
+    images = torch.nn.functional.interpolate(coarse, size=(height, width), mode="bicubic").clamp(0, 1)
+    images = torch.where(images > 0.6, images, images * 0.5)
+    return images.mul(255).round().div(255)

@@ -1,4 +1,4 @@
-"""Small MoESRs and images with something in them."""
+"""Small MoESRs of random weights."""
 
 from __future__ import annotations
 
@@ -7,25 +7,9 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 from octosr.techniques.moesr.module import MoESR
 from octosr.techniques.moesr.stage import MoESRStage
-
-
-@pytest.fixture
-def smooth_images() -> Callable[..., Tensor]:
-    """``smooth_images(count, height, width, seed)``, see below."""
-    return _smooth_images
-
-
-def _smooth_images(count: int, height: int, width: int, seed: int = 0) -> Tensor:
-    """Random pictures with edges and flat parts, 8-bit values, (count, 3, height, width)."""
-    generator = torch.Generator().manual_seed(seed)
-    coarse = torch.rand(count, 3, height // 4 + 2, width // 4 + 2, generator=generator)
-    images = torch.nn.functional.interpolate(coarse, size=(height, width), mode="bicubic").clamp(0, 1)
-    images = torch.where(images > 0.6, images, images * 0.5)
-    return images.mul(255).round().div(255)
 
 
 @pytest.fixture

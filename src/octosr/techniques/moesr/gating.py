@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from octosr.cores import map_on_cores
+from octosr.nn.crops import informative_crops
 from octosr.techniques.moesr.bank import ExpertBank
-from octosr.techniques.moesr.crops import informative_crops
 from octosr.techniques.moesr.grid import EXPERTS, ExpertGrid
 from octosr.techniques.moesr.network import SharpnessEvaluator, bicubic
 from octosr.techniques.moesr.symmetry import stack_turned, swaps_sides, turn_back
@@ -46,7 +46,7 @@ def gating_scores(
         lr: float RGB in [0, 1], (B, 3, h, w), large enough that the HR image has 49 pixels a side.
         crop: score crops of this side in LR pixels in place of the whole image; None, or where they would be no
             smaller than it: the whole image.
-        crops: how many crops an image, see :func:`~octosr.techniques.moesr.crops.informative_crops`.
+        crops: how many crops an image, see :func:`~octosr.nn.crops.informative_crops`.
 
     Returns:
         (B, 85), in the published order.

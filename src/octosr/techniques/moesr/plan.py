@@ -11,8 +11,8 @@ from torch import Tensor
 
 from octosr.degradation.aligned import strided_blur, trim
 from octosr.degradation.random import SampleRandom
+from octosr.nn.crops import centre_probabilities, corners, cut, gradient_maps
 from octosr.techniques.moesr.bank import Stack
-from octosr.techniques.moesr.crops import centre_probabilities, corners, cut, gradient_maps
 from octosr.techniques.moesr.network import bicubic
 from octosr.techniques.moesr.stage import SMALLEST_REST, MoESRStage
 from octosr.techniques.moesr.training import quantise, sobel_magnitude

@@ -1,7 +1,7 @@
 """Where an image tells most about its blur: maps of its gradients, and crops chosen by them.
 
 The map is the one of KernelGAN (Bell-Kligler, Shocher & Irani, NeurIPS 2019, arXiv:1909.06581) that MoESR samples its
-fine-tuning crops by, vectorised over images and defined for flat ones.
+fine-tuning crops by, vectorised over images and defined for flat ones. BlindSR searches for the kernel on such crops.
 """
 
 from __future__ import annotations
@@ -79,7 +79,12 @@ def cut(images: Tensor, tops_lefts: Tensor, side: int) -> Tensor:
 
 
 def informative_crops(images: Tensor, side: int, count: int) -> Tensor:
-    """The crops with most gradient, greedily, with centres at least half a crop apart as long as there are such.
+    """The crops at :func:`informative_corners`, (B, count, 3, side, side)."""
+    return cut(images, informative_corners(images, side, count), side)
+
+
+def informative_corners(images: Tensor, side: int, count: int) -> Tensor:
+    """Where the crops with most gradient lie, greedily, centres at least half a crop apart as long as there are such.
 
     Args:
         images: (B, 3, H, W), both sides at least ``side``.
@@ -87,7 +92,7 @@ def informative_crops(images: Tensor, side: int, count: int) -> Tensor:
         count: crops an image.
 
     Returns:
-        (B, count, 3, side, side); always the same for the same image, whatever else is in the batch.
+        int64, top-left corners (B, count, 2); always the same for the same image, whatever else is in the batch.
     """
     content = F.avg_pool2d(gradient_maps(images)[:, None], side, stride=1)[:, 0]
     rows = torch.arange(content.shape[1], device=images.device)[None, :, None]
@@ -103,7 +108,7 @@ def informative_crops(images: Tensor, side: int, count: int) -> Tensor:
         chosen.append(torch.stack((top, column), -1))
         near = ((rows - top[:, None, None]).abs() < side // 2) & ((columns - column[:, None, None]).abs() < side // 2)
         left = torch.where(near, torch.full_like(left, -1.0), left)
-    return cut(images, torch.stack(chosen, 1), side)
+    return torch.stack(chosen, 1)
 
 
 def box_mean(maps: Tensor, side: int) -> Tensor:

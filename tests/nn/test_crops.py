@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from scipy.signal import convolve2d
 
-from octosr.techniques.moesr.crops import (
+from octosr.nn.crops import (
     box_mean,
     centre_probabilities,
     corners,
