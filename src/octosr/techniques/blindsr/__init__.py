@@ -1,0 +1,1 @@
+"""BlindSR, blind image super-resolution with a kernel discriminator (Cornillere et al., SIGGRAPH Asia 2019)."""

@@ -1,0 +1,193 @@
+"""The two networks of BlindSR (Cornillere et al., SIGGRAPH Asia 2019), as its first author's public code has them.
+
+The generator enlarges an LR image for a given blur kernel; the kernel discriminator says what error the generator made
+because the kernel is wrong. Both are dense residual networks at the resolution of the LR image.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def phases_to_channels(images: Tensor, scale: int) -> Tensor:
+    """(B, C, s*h, s*w) to (B, C*s*s, h, w): channel ``c + C*(column phase + s*row phase)``, the published order.
+
+    ``torch.pixel_unshuffle`` has the phases fastest instead.
+
+    >>> phases_to_channels(torch.arange(4.0).view(1, 1, 2, 2), 2).flatten().tolist()
+    [0.0, 1.0, 2.0, 3.0]
+    """
+    batch, channels, height, width = images.shape
+    parts = images.reshape(batch, channels, height // scale, scale, width // scale, scale)
+    return parts.permute(0, 3, 5, 1, 2, 4).reshape(batch, channels * scale**2, height // scale, width // scale)
+
+
+def channels_to_phases(maps: Tensor, scale: int) -> Tensor:
+    """The inverse of :func:`phases_to_channels`."""
+    batch, channels, height, width = maps.shape
+    parts = maps.reshape(batch, scale, scale, channels // scale**2, height, width)
+    return parts.permute(0, 3, 4, 1, 5, 2).reshape(batch, channels // scale**2, height * scale, width * scale)
+
+
+def as_map(codes: Tensor, like: Tensor) -> Tensor:
+    """Codes (B, C), one for each whole image, as a map (B, C, h, w) of the size of ``like``; a map stays as it is."""
+    if codes.ndim == 4:
+        return codes
+    return codes[:, :, None, None].expand(-1, -1, *like.shape[-2:])
+
+
+class DenseBlock(nn.Module):
+    """Five layers that each see all before them; 127,600 parameters at the published size.
+
+    A layer is a 1x1 convolution, ReLU and a 3x3 convolution to ``growth`` channels. The first layer sees the input as
+    it is, the others ReLU of everything before them.
+
+    Args:
+        features: channels in and out.
+        growth: channels that each layer adds.
+        layers: how many.
+
+    >>> sum(p.numel() for p in DenseBlock().parameters())
+    127600
+    """
+
+    def __init__(self, features: int = 64, growth: int = 16, layers: int = 5) -> None:
+        super().__init__()
+        widths = [features + growth * n for n in range(layers + 1)]
+        self.mixes = nn.ModuleList(nn.Conv2d(w, w, 1) for w in widths[:-1])
+        self.convs = nn.ModuleList(nn.Conv2d(w, growth, 3, padding=1) for w in widths[:-1])
+        self.last = nn.Conv2d(widths[-1], features, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, features, h, w) to the same, without the residual connection around the block."""
+        grown = F.relu(self.convs[0](F.relu(self.mixes[0](x))))
+        # ReLU of what has been through it changes nothing: each part goes once.
+        seen = torch.cat((F.relu(x), grown), 1)
+        for mix, conv in zip(self.mixes[1:], self.convs[1:], strict=True):
+            grown = F.relu(conv(F.relu(mix(seen))))
+            seen = torch.cat((seen, grown), 1)
+        return F.relu(self.last(seen))
+
+
+class _Trunk(nn.Module):
+    """First convolution and dense blocks, each with a residual connection: what both networks are made of."""
+
+    def __init__(self, inputs: int, features: int, growth: int, layers: int, blocks: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(inputs, features, 3, padding=1)
+        self.blocks = nn.ModuleList(DenseBlock(features, growth, layers) for _ in range(blocks))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.first(x))
+        for block in self.blocks:
+            x = x + block(x)
+        return x
+
+
+class Generated(NamedTuple):
+    """What the generator made: ``sr`` (B, 3, s*h, s*w), not clamped, and what the discriminator sees of it.
+
+    That is ``features`` (B, 64, h, w) and ``codes`` (B, 15, h, w).
+    """
+
+    sr: Tensor
+    features: Tensor
+    codes: Tensor
+
+
+class Generator(nn.Module):
+    """The degradation-aware generator; 538,058 parameters at x2 with kernels of 15 pixels.
+
+    Args:
+        scale: the factor s.
+        kernel_size: side K of the kernels.
+        code: length of a kernel's code.
+        features: width.
+        growth: see :class:`DenseBlock`.
+        layers: see :class:`DenseBlock`.
+        blocks: dense blocks; None: 2*s.
+
+    >>> sum(p.numel() for p in Generator(2, 15).parameters())
+    538058
+    """
+
+    def __init__(
+        self,
+        scale: int,
+        kernel_size: int,
+        code: int = 15,
+        features: int = 64,
+        growth: int = 16,
+        layers: int = 5,
+        blocks: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.scale = scale
+        phases = 3 * scale**2
+        self.encoder = nn.Linear(kernel_size**2, code)
+        self.trunk = _Trunk(3 + phases + code, features, growth, layers, 2 * scale if blocks is None else blocks)
+        self.last = nn.Conv2d(features, phases, 3, padding=1)
+
+    def encode(self, kernels: Tensor) -> Tensor:
+        """The codes of kernels, (..., K, K) to (..., C): one linear map of all taps."""
+        return self.encoder(kernels.flatten(-2).to(self.encoder.weight.dtype))
+
+    def forward(self, lr: Tensor, enlarged: Tensor, codes: Tensor) -> Generated:
+        """Enlarge.
+
+        Args:
+            lr: (B, 3, h, w) in [0, 1].
+            enlarged: ``lr`` enlarged by bicubic interpolation, (B, 3, s*h, s*w).
+            codes: (B, C), one kernel for the whole image, or (B, C, h, w), a kernel for each pixel.
+        """
+        codes = as_map(codes, lr)
+        features = self.trunk(torch.cat((lr, phases_to_channels(enlarged, self.scale), codes), 1))
+        sr = enlarged + channels_to_phases(self.last(features), self.scale)
+        return Generated(sr, features, codes)
+
+
+class Discriminator(nn.Module):
+    """The kernel discriminator; 564,620 parameters at x2. Nothing in it is adversarial: it is trained to regress.
+
+    It judges the generator's features and never sees the image they make.
+
+    Args:
+        scale: the factor s.
+        code: length of a kernel's code.
+        features, growth, layers, blocks: as for :class:`Generator`.
+
+    >>> sum(p.numel() for p in Discriminator(2).parameters())
+    564620
+    """
+
+    def __init__(
+        self,
+        scale: int,
+        code: int = 15,
+        features: int = 64,
+        growth: int = 16,
+        layers: int = 5,
+        blocks: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.scale = scale
+        self.trunk = _Trunk(3 + features + code, features, growth, layers, 2 * scale if blocks is None else blocks)
+        self.last = nn.Conv2d(features, 3 * scale**2, 3, padding=1)
+
+    def forward(self, lr: Tensor, features: Tensor, codes: Tensor) -> Tensor:
+        """The signed error that a wrong kernel has caused: the image less the one of the true kernel.
+
+        Args:
+            lr: (B, 3, h, w).
+            features: of the generator, (B, 64, h, w).
+            codes: (B, C) or (B, C, h, w), those the generator was given.
+
+        Returns:
+            (B, 3, s*h, s*w).
+        """
+        x = self.trunk(torch.cat((lr, features, as_map(codes, lr)), 1))
+        return channels_to_phases(self.last(x), self.scale)
