@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -19,7 +19,10 @@ from octosr.data.bank import ImageBank
 from octosr.data.crops import random_crops
 from octosr.data.loaders import PredictLoader, TickLoader, ValidationLoader, shard, shard_or_all
 from octosr.data.preparation import PreparedImages
+from octosr.data.whole import WholeImages
 from octosr.errors import ConfigError
+
+Images = TypeVar("Images", ImageBank, WholeImages)
 
 VALIDATION_IDS = 2**40
 """Sample id of the first validation crop: far beyond any training sample, so the two share no randomness."""
@@ -48,6 +51,7 @@ class ImageDataModule(PreparedImages):
         device_cache_mb: the training images are kept on the device if they take at most so many MB.
         max_pixels: a file of more pixels is refused before it is decoded.
         scale: the whole upscaling factor.
+        whole: train on whole images of one size, all of them, in place of crops; see :mod:`octosr.data.whole`.
 
     After :meth:`setup`:
 
@@ -125,20 +129,28 @@ class ImageDataModule(PreparedImages):
         rank, world = self._process
         first = self.samples_done + rank * self.batch_size
         self.samples_done += world * self.batch_size
+        if self.whole is not None:
+            hr, sample_ids = self.whole_images(device).draw(self.seed, first, self.batch_size)
+            return {"hr": hr.to(device, non_blocking=True), "sample_id": sample_ids.to(device)}
         bank = self._bank_near(device)
         sample_ids = torch.arange(first, first + self.batch_size, dtype=torch.int64, device=bank.pixels.device)
         hr = random_crops(bank, self.patch, self.seed, sample_ids)
         return {"hr": hr.to(device, non_blocking=True), "sample_id": sample_ids.to(device)}
 
+    def whole_images(self, device: torch.device) -> WholeImages:
+        """The whole training images, near the device as :meth:`_near` has it."""
+        return self._near(device, self._needed(self._whole, "fit"))
+
     def _bank_near(self, device: torch.device) -> ImageBank:
-        """The training images on the device, moved there once, or in main memory where they are too large for it."""
+        return self._near(device, self._needed(self._training, "fit").bank)
+
+    def _near(self, device: torch.device, images: Images) -> Images:
+        """Training images on the device, moved there once, or in main memory where they are too large for it."""
         if self._on_device is None or self._on_device.pixels.device != device:
-            bank: ImageBank = self._needed(self._training, "fit").bank
-            fits = bank.nbytes <= self.device_cache_mb * 2**20
-            if not fits:
-                return bank
-            self._on_device = bank.to(device)
-        return self._on_device
+            if images.nbytes > self.device_cache_mb * 2**20:
+                return images
+            self._on_device = images.to(device)
+        return cast(Images, self._on_device)
 
     def state_dict(self) -> dict[str, Any]:
         """How many samples have been drawn: all that exact resuming needs."""

@@ -25,6 +25,7 @@ from octosr.data.sources import (
     training_files,
 )
 from octosr.data.training import TrainingImages, prepare_training, too_small
+from octosr.data.whole import WholeImages, WholeSettings, prepare_whole
 from octosr.errors import BadImageError, MissingDataError
 
 log = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ class PreparedImages(pl.LightningDataModule):
         device_cache_mb: int = 2048,
         max_pixels: int = MAX_PIXELS,
         scale: int = 8,
+        whole: WholeSettings | None = None,
     ) -> None:
         super().__init__()
         self.allow_zero_length_dataloader_with_multiple_devices = True  # with more processes than images some have none
@@ -80,6 +82,7 @@ class PreparedImages(pl.LightningDataModule):
         self.validation_fraction, self.max_validation = validation_fraction, max_validation
         self.validation_size, self.patch, self.scale, self.seed = validation_size, patch, scale, seed
         self.on_bad_image, self.max_pixels, self.device_cache_mb = on_bad_image, max_pixels, device_cache_mb
+        self.whole = whole
 
         self.names: list[str] = []
         self.files: dict[str, Path] = {}
@@ -93,8 +96,9 @@ class PreparedImages(pl.LightningDataModule):
         self._found: DatasetFiles | None = None
         self._banks: dict[tuple[Path, ...], ImageBank] = {}
         self._training: TrainingImages | None = None
+        self._whole: WholeImages | None = None
         self._evaluation: ImageBank | None = None
-        self._on_device: ImageBank | None = None
+        self._on_device: ImageBank | WholeImages | None = None
         self._selected: set[str] | None = None
         self._digests: dict[str, str] = {}
 
@@ -121,7 +125,9 @@ class PreparedImages(pl.LightningDataModule):
         training = stage in (None, "fit", "validate")
         evaluation = stage in (None, "predict", "test")
         self._locate(required=evaluation or self.hr_root is None)
-        if training and self._training is None:
+        if training and self.whole is not None:
+            self._load_whole(self.whole)
+        elif training and self._training is None:
             self._load_training()
         if evaluation and self._evaluation is None:
             self._load_evaluation()
@@ -186,6 +192,18 @@ class PreparedImages(pl.LightningDataModule):
             say=lambda line: say(log, logging.INFO, line),
         )
         self.patch = self._training.patch
+
+    def _load_whole(self, settings: WholeSettings) -> None:
+        """All images, none of them held out: there is nothing to validate against."""
+        if self._whole is not None:
+            return
+        files = training_files(self._found, None, self.hr_root)
+        bank = self._bank(files.paths)
+        self._accept(bank.problems, left=len(bank))
+        if self._found is not None and files.paths == self._found.lr:
+            self._name(bank.paths)
+        self._whole = prepare_whole(bank, settings, on_this_machine(self.trainer))
+        say(log, logging.INFO, f"training on {len(bank)} images, all there are, at {settings.side}x{settings.side}")
 
     def _bank(self, paths: tuple[Path, ...]) -> ImageBank:
         """The decoded files; the same files are decoded once."""

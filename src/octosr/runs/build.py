@@ -17,11 +17,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from octosr import __version__
 from octosr.data.datamodule import ImageDataModule
+from octosr.data.whole import WholeSettings
 from octosr.errors import ConfigError, MissingMetricError, OctoSRError, nearest
 from octosr.metrics.base import ImageMetric
 from octosr.runs.metrics_group import extra_node
 from octosr.runs.sweep import warn
-from octosr.techniques.base import SingleImageTechnique, Technique
+from octosr.techniques.base import GenerativeTechnique, SingleImageTechnique, Technique
 
 log = logging.getLogger(__name__)
 
@@ -86,18 +87,22 @@ def build_technique(arguments: dict[str, Any], cfg: DictConfig) -> Technique:
 
 
 def build_datamodule(cfg: DictConfig, technique: Technique | None = None) -> ImageDataModule:
-    """The data of a cell; the crop size comes from the technique unless ``data.patch`` is set."""
+    """The data of a cell: crops of the size that the technique wants unless ``data.patch`` is set, or whole images."""
     settings = dict(plain(cfg.data))
     choose("data.source", settings["source"], ("self", "hr_root"))
     choose("data.on_bad_image", settings["on_bad_image"], ("error", "skip"))
     if settings["patch"] is None:
         settings["patch"] = technique.hr_patch if isinstance(technique, SingleImageTechnique) else 128
+    whole = None
+    if isinstance(technique, GenerativeTechnique):
+        whole = WholeSettings(technique.resolution, technique.enlarge, technique.flip)
     return ImageDataModule(
         dataset=cfg.dataset.name,
         path=cfg.dataset.path,
         cache=str(Path(cfg.output_root) / "cache"),
         seed=cfg.seed,
         scale=cfg.scale,
+        whole=whole,
         **settings,
     )
 
