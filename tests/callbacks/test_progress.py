@@ -4,14 +4,13 @@ import logging
 from pathlib import Path
 
 import pytest
-from pytorch_lightning.callbacks import RichProgressBar
 from toy_training import Toy, ToyData, make_trainer
 
 from octosr.callbacks import progress as module
-from octosr.callbacks.progress import LineProgress, progress
+from octosr.callbacks.progress import BarProgress, LineProgress, progress
 
 
-@pytest.mark.parametrize(("terminal", "kind"), [(True, RichProgressBar), (False, LineProgress)])
+@pytest.mark.parametrize(("terminal", "kind"), [(True, BarProgress), (False, LineProgress)])
 def test_a_bar_on_a_terminal_and_lines_elsewhere(monkeypatch: pytest.MonkeyPatch, terminal: bool, kind: type) -> None:
     class Console:
         is_terminal = terminal

@@ -15,6 +15,7 @@ from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
 
 from octosr.callbacks.atomic_io import require_plain
+from octosr.callbacks.length import KimgInterval, kimg_of
 from octosr.callbacks.stopping import validation_cut_short
 
 log = logging.getLogger(__name__)
@@ -23,8 +24,9 @@ log = logging.getLogger(__name__)
 class LastCheckpoint(Checkpoint):
     """Keeps the latest state of training in one file, from which a run goes on exactly.
 
-    Written every ``every_n_steps`` optimiser steps, after each validation, at the end of each epoch, and after the
-    last step whatever ended the run (``max_steps``, a time limit, a signal). Not written when an
+    Written every ``every_n_steps`` optimiser steps (``every_kimg`` thousand images where a technique is measured in
+    those), after each validation, at the end of each epoch, and after the last step whatever ended the run
+    (``max_steps``, its length in kimg, a time limit, a signal). Not written when an
     exception ends it: the weights may then be half-updated or not finite, and the last good state is kept.
 
     Lightning's ``ModelCheckpoint`` cannot replace this: its ``last.ckpt`` misses a validation's results when it was
@@ -34,22 +36,31 @@ class LastCheckpoint(Checkpoint):
         dirpath: folder of the checkpoints.
         every_n_steps: optimiser steps between two writes.
         filename: name without ``.ckpt``.
+        every_kimg: thousands of images between two writes, for the generative techniques; ends of epochs, an
+            arbitrary unit, are no reason to write then.
     """
 
-    def __init__(self, dirpath: str | Path, every_n_steps: int = 500, filename: str = "last") -> None:
+    def __init__(
+        self, dirpath: str | Path, every_n_steps: int = 500, filename: str = "last", every_kimg: float = 10.0
+    ) -> None:
         self.path = Path(dirpath) / f"{filename}.ckpt"
         self.every_n_steps = every_n_steps
+        self._interval = KimgInterval(every_kimg)
         self._saved_step = 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Count from the step that training goes on from."""
         self._saved_step = trainer.global_step
+        self._interval.start(kimg_of(pl_module) or 0.0)
 
-    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
-        """Write when ``every_n_steps`` have passed, and after the last step."""
-        step = trainer.global_step
-        # A division and not a remainder: with manual optimisation one batch can be two or more steps.
-        due = self.every_n_steps > 0 and step // self.every_n_steps > self._saved_step // self.every_n_steps
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any, **kwargs: Any) -> None:
+        """Write when ``every_n_steps`` or ``every_kimg`` have passed, and after the last step."""
+        step, kimg = trainer.global_step, kimg_of(pl_module)
+        if kimg is not None:
+            due = self._interval.due(kimg)
+        else:
+            # A division and not a remainder: with manual optimisation one batch can be two or more steps.
+            due = self.every_n_steps > 0 and step // self.every_n_steps > self._saved_step // self.every_n_steps
         final = trainer.should_stop or 0 < trainer.max_steps <= step
         if (due or final) and step != self._saved_step:
             self.save(trainer)
@@ -61,7 +72,7 @@ class LastCheckpoint(Checkpoint):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write unless this step is saved."""
-        if trainer.global_step != self._saved_step:
+        if trainer.global_step != self._saved_step and kimg_of(pl_module) is None:
             self.save(trainer)
 
     def save(self, trainer: pl.Trainer) -> None:

@@ -11,6 +11,7 @@ from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
 from octosr.callbacks.checkpoint import LastCheckpoint
+from octosr.callbacks.length import position
 from octosr.errors import TrainingError
 
 _GUARDED = ("state_dict", "current_model_state", "optimizer_states")  # the second: beside an averaged state_dict
@@ -77,9 +78,9 @@ class NanGuard(Callback):
         if step >= 0 and self._value is not None:
             what = f"The loss became {float(self._value)} at step {step}"
         elif not fine:
-            what = f"Weights or optimiser state are not finite any more, noticed at step {trainer.global_step}"
+            what = f"Weights or optimiser state are not finite any more, noticed at {position(trainer)}"
         else:
-            what = f"The loss or the weights of another process are not finite, noticed at step {trainer.global_step}"
+            what = f"The loss or the weights of another process are not finite, noticed at {position(trainer)}"
         raise TrainingError(f"{what}. {_last_good(trainer)}\n{_REMEDY}")
 
 

@@ -11,13 +11,27 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ProgressBar, RichProgressBar
 from rich.console import Console
 
+from octosr.callbacks.length import kimg_of
 from octosr.callbacks.time_limit import format_duration
+from octosr.techniques.base import GenerativeTechnique
 
 log = logging.getLogger(__name__)
 
 
+class BarProgress(RichProgressBar):
+    """Lightning's rich bar, which also says how many thousand images a generative technique has been shown."""
+
+    def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
+        """What stands beside the bar."""
+        metrics = dict(super().get_metrics(trainer, pl_module))
+        if isinstance(pl_module, GenerativeTechnique):
+            total = "" if math.isinf(pl_module.kimg_total) else f"/{pl_module.kimg_total:g}"
+            metrics["kimg"] = f"{pl_module.kimg:.4g}{total}"
+        return metrics
+
+
 class LineProgress(ProgressBar):
-    """One log line every so many steps, with losses, speed and the time left.
+    """One log line every so many batches, with losses, speed and the time left.
 
     A bar that redraws itself fills the log of a cluster's job or of CI with control characters.
 
@@ -29,7 +43,7 @@ class LineProgress(ProgressBar):
         super().__init__()
         self.every_n_steps = every_n_steps
         self._enabled = True
-        self._start = (0, 0.0)  # step, time
+        self._start = (0.0, 0.0)  # step or kimg, time
 
     def disable(self) -> None:
         """Say nothing (Lightning calls this on all processes but the first)."""
@@ -41,12 +55,17 @@ class LineProgress(ProgressBar):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the watch."""
-        self._start = (trainer.global_step, time.monotonic())
+        kimg = kimg_of(pl_module)
+        self._start = (trainer.global_step if kimg is None else kimg, time.monotonic())
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any, **kwargs: Any) -> None:
-        """A line every ``every_n_steps`` steps and after the last one."""
+        """A line every ``every_n_steps`` steps (batches of a generative technique) and after the last one."""
         step = trainer.global_step
-        if self._enabled and (step % self.every_n_steps == 0 or step == trainer.max_steps):
+        if isinstance(pl_module, GenerativeTechnique):
+            batch = trainer.fit_loop.epoch_loop.total_batch_idx + 1
+            if self._enabled and (batch % self.every_n_steps == 0 or pl_module.kimg >= pl_module.kimg_total):
+                log.info("%s", self._kimg_line(trainer, pl_module))
+        elif self._enabled and (step % self.every_n_steps == 0 or step == trainer.max_steps):
             log.info("%s", self._line(trainer, pl_module, step))
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -71,17 +90,26 @@ class LineProgress(ProgressBar):
         left = f"  {format_duration((trainer.max_steps - step) / speed)} left" if total and speed > 0 else ""
         return f"step {step}{total}  {_numbers(self.get_metrics(trainer, pl_module))}  {speed:.2f} steps/s{left}"
 
+    def _kimg_line(self, trainer: pl.Trainer, technique: GenerativeTechnique) -> str:
+        seconds, total = time.monotonic() - self._start[1], technique.kimg_total
+        speed = (technique.kimg - self._start[0]) / seconds if seconds > 0 else 0.0
+        known = speed > 0 and math.isfinite(total)
+        left = f"  {format_duration(max(total - technique.kimg, 0) / speed)} left" if known else ""
+        of = f"/{total:g}" if math.isfinite(total) else ""
+        numbers = _numbers(self.get_metrics(trainer, technique))
+        return f"kimg {technique.kimg:g}{of}  {numbers}  {1000 * speed:.2f} images/s{left}"
+
 
 def progress(every_n_steps: int = 100, refresh_rate: int = 1, leave: bool = True) -> ProgressBar:
     """A rich progress bar if the output is a terminal, else :class:`LineProgress`.
 
     Args:
-        every_n_steps: steps between two lines of the latter.
+        every_n_steps: steps between two lines of the latter (batches for the generative techniques).
         refresh_rate: batches between two updates of the bar.
         leave: keep the finished bars on the screen.
     """
     if Console().is_terminal:
-        return RichProgressBar(refresh_rate=refresh_rate, leave=leave)
+        return BarProgress(refresh_rate=refresh_rate, leave=leave)
     return LineProgress(every_n_steps=every_n_steps)
 
 

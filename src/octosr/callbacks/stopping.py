@@ -13,6 +13,8 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.trainer.states import TrainerFn
 
+from octosr.callbacks.length import position
+
 log = logging.getLogger(__name__)
 
 
@@ -138,7 +140,7 @@ class SignalStop(SafeStop):
     def message(self, trainer: pl.Trainer) -> str:
         """Which signal, and after which step the run ends."""
         name = signal.Signals(self.received).name if self.received is not None else "A signal to another process"
-        return f"{name} received: stopping after step {trainer.global_step}; the state is saved. Start again to go on."
+        return f"{name} received: stopping after {position(trainer)}; the state is saved. Start again to go on."
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Forget the signals of an earlier run."""

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import pytorch_lightning as pl
 
+from octosr.callbacks.length import position
 from octosr.callbacks.stopping import SafeStop
 from octosr.errors import ConfigError
 
@@ -143,7 +144,7 @@ class TimeLimit(SafeStop):
         limit = (self.total if reason == "total" else self.allocation) or 0.0
         text = f"Time limit: {format_duration(used)} of time_limit.{reason}={format_duration(limit)} used"
         if self._stepped:
-            return f"{text}; stopping after step {trainer.global_step}, and its state is saved."
+            return f"{text}; stopping after {position(trainer)}, and its state is saved."
         return f"{text} before the first step of this run: nothing was trained. Raise time_limit.{reason} to go on."
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:

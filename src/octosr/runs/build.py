@@ -186,6 +186,7 @@ def quiet_lightning() -> None:
         r".*is smaller than the logging interval.*",
         r".*`weights_only` was not set.*",
         r".*does not have many workers.*",
+        r"You passed in a `val_dataloader` but have no `validation_step`.*",
         r".*Checkpoint directory .* exists and is not empty.*",
     ):
         warnings.filterwarnings("ignore", message=message)

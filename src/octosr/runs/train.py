@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 
 from octosr.callbacks.atomic_io import AtomicCheckpointIO
 from octosr.callbacks.checkpoint import RunCard
+from octosr.callbacks.length import kimg_of
 from octosr.callbacks.stopping import SignalStop, validation_cut_short
 from octosr.data.datamodule import ImageDataModule
 from octosr.errors import ConfigError
@@ -29,6 +30,7 @@ from octosr.runs.build import (
     versions,
 )
 from octosr.runs.console import console
+from octosr.runs.family import fitting_callbacks, length
 from octosr.runs.loggers import open_logger
 from octosr.runs.sweep import CellResult, in_sweep, results_table
 from octosr.runs.weights import checkpoint_folder, find_weights, read_card
@@ -44,7 +46,8 @@ def train(cfg: DictConfig) -> CellResult:
         cfg: the composed ``conf/train.yaml``.
 
     Returns:
-        The step reached and the PSNR on held-out images, beside bicubic's on the same.
+        The step reached and the PSNR on held-out images, beside bicubic's on the same; for a generative technique the
+        thousands of images shown.
 
     Raises:
         OctoSRError: data are missing, a checkpoint does not fit, a loss is not finite, with the remedy.
@@ -64,37 +67,25 @@ def train(cfg: DictConfig) -> CellResult:
     if cfg.weights is not None and resume is None:
         log.info("starting from %s", technique.load_weights(find_weights(cfg)))
     prepare_hardware(technique, cfg)
-    callbacks = build_callbacks(cfg, datamodule.kind, card)
+    callbacks = build_callbacks(cfg, datamodule.kind, card, technique)
     with open_logger(cfg, job="train", kind=datamodule.kind) as logger:
         trainer: pl.Trainer = build(
             plain(cfg.trainer)
+            | length(cfg, technique)
             | {
-                "max_steps": training_steps(cfg, technique),
                 "logger": logger if logger is not None else False,
                 "callbacks": callbacks,
                 "plugins": [AtomicCheckpointIO()],
             }
         )
         trainer.fit(technique, datamodule=datamodule, ckpt_path=str(resume) if resume else None, weights_only=True)
-    result = _report(cfg, trainer, datamodule)
+    result = _report(cfg, trainer, technique, datamodule)
     for callback in callbacks:
         if isinstance(callback, SignalStop) and callback.received is not None:
             raise SystemExit(
                 128 + callback.received
             )  # what a shell or a queue expects of a process that was told to end
     return result
-
-
-def training_steps(cfg: DictConfig, technique: Technique) -> int:
-    """How many steps to train for: ``trainer.max_steps``, or the technique's published schedule."""
-    if cfg.trainer.max_steps != -1 or cfg.trainer.max_epochs != -1:
-        return int(cfg.trainer.max_steps)
-    if technique.published_steps > 0:
-        log.info(
-            "training for %d steps, the published schedule; trainer.max_steps=N or time_limit.total=4d for less",
-            technique.published_steps,
-        )
-    return technique.published_steps
 
 
 def run_card(cfg: DictConfig, datamodule: ImageDataModule) -> dict[str, Any]:
@@ -139,11 +130,13 @@ def resume_point(cfg: DictConfig, folder: Path, card: dict[str, Any]) -> Path | 
     return path
 
 
-def build_callbacks(cfg: DictConfig, kind: str, card: dict[str, Any]) -> list[pl.Callback]:
-    """The callbacks of ``conf/callbacks``, and the card; pictures made with stand-in data say so."""
+def build_callbacks(cfg: DictConfig, kind: str, card: dict[str, Any], technique: Technique) -> list[pl.Callback]:
+    """The callbacks of ``conf/callbacks`` that fit the technique, and the card; pictures of stand-in data say so."""
     nodes = {str(name): plain(node) for name, node in cfg.callbacks.items() if node is not None}
-    if "image_logger" in nodes and kind == "stand-in":
-        nodes["image_logger"]["label"] = "STAND-IN"
+    nodes = fitting_callbacks(nodes, technique)
+    for name in ("image_logger", "sample_grid"):
+        if name in nodes and kind == "stand-in":
+            nodes[name]["label"] = "STAND-IN"
     if in_sweep() or cfg.trainer.enable_progress_bar is False:
         nodes.pop("progress", None)
     return [*(build(node) for node in nodes.values()), RunCard(card)]
@@ -169,8 +162,9 @@ def _move_aside(folder: Path) -> Path:
     return aside
 
 
-def _report(cfg: DictConfig, trainer: pl.Trainer, datamodule: ImageDataModule) -> CellResult:
-    values = {"step": float(trainer.global_step)}
+def _report(cfg: DictConfig, trainer: pl.Trainer, technique: Technique, datamodule: ImageDataModule) -> CellResult:
+    kimg = kimg_of(technique)
+    values = {"step": float(trainer.global_step)} if kimg is None else {"kimg": kimg}
     for key in ("val/psnr", "val/psnr_bicubic"):
         if key in trainer.callback_metrics and not validation_cut_short(trainer):
             values[key] = float(trainer.callback_metrics[key])

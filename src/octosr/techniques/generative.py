@@ -167,22 +167,21 @@ class GenerativeTechnique(Technique):
         """Forget the count of before; the buffer brings the right one."""
         self._shown = None
 
-    def on_fit_start(self) -> None:
-        """Read the count anew: weights may have been loaded since; switch off DDP's own reduction."""
+    def on_train_start(self) -> None:
+        """Read the count anew, since weights may have been loaded; stop at once if there is nothing left to train."""
         self._shown = None
-        wrapped = self.trainer.model
-        if isinstance(wrapped, DistributedDataParallel):
-            wrapped.require_backward_grad_sync = False
-        elif self._world > 1:
+        if self._world > 1 and not isinstance(self.trainer.model, DistributedDataParallel):
             raise ConfigError(
                 f"{self.name} averages its gradients itself and knows DDP only: set trainer.strategy=ddp, "
                 f"not {type(self.trainer.strategy).__name__}."
             )
-
-    def on_train_start(self) -> None:
-        """Stop at once if there is nothing left to train."""
-        self._shown = None
         self._stop_when_done()
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Switch off DDP's own reduction; Lightning switches it on again after every step."""
+        wrapped = self.trainer.model
+        if isinstance(wrapped, DistributedDataParallel):
+            wrapped.require_backward_grad_sync = False
 
     # One phase of a step
 
