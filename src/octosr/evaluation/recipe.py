@@ -1,7 +1,8 @@
 """What an HR image was made from and how: written into every image and beside the folder.
 
-Each PNG carries the key of its recipe and the hash of its LR image, so a killed evaluation goes on
-where it stopped, and an image made by other weights, settings or inputs is never taken for a current one.
+Each PNG carries the key of its recipe and the hash of its LR image, or the seed it was generated from, so a killed
+evaluation goes on where it stopped, and an image made by other weights, settings or inputs is never taken for a
+current one.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ STANDIN_LABEL = "STAND-IN: not the study's images"
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that determines an HR image besides its LR image.
+    """Everything that determines an HR image besides its LR image or its seed.
 
     Attributes:
         technique: name of the technique.
@@ -44,14 +45,18 @@ class Recipe:
         content = asdict(self) | {"weights": [digest for _, digest in self.weights]}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
-    def text(self, lr_sha256: str, standin: bool) -> dict[str, str]:
-        """The PNG text chunks of an image made from the LR file with this hash."""
-        text = {"octosr:recipe": self.key, "octosr:lr_sha256": lr_sha256, "octosr:technique": self.technique}
+    def text(self, source: str | int, standin: bool) -> dict[str, str]:
+        """The PNG text chunks of an image made from the LR file with this hash, or generated from this seed."""
+        text = {"octosr:recipe": self.key, "octosr:technique": self.technique} | _source(source)
         return text | ({"octosr:data": STANDIN_LABEL} if standin else {})
 
 
-def is_current(path: Path, recipe: Recipe, lr_sha256: str) -> bool:
-    """Whether an HR image is there and was made by this recipe from this LR image."""
+def _source(source: str | int) -> dict[str, str]:
+    return {"octosr:seed": str(source)} if isinstance(source, int) else {"octosr:lr_sha256": source}
+
+
+def is_current(path: Path, recipe: Recipe, source: str | int) -> bool:
+    """Whether an HR image is there and was made by this recipe from this LR image (its hash) or this seed."""
     if not path.is_file():
         return False
     try:
@@ -59,7 +64,7 @@ def is_current(path: Path, recipe: Recipe, lr_sha256: str) -> bool:
             text = image.info
     except (UnidentifiedImageError, OSError):
         return False
-    return text.get("octosr:recipe") == recipe.key and text.get("octosr:lr_sha256") == lr_sha256
+    return all(text.get(key) == value for key, value in ({"octosr:recipe": recipe.key} | _source(source)).items())
 
 
 @dataclass
@@ -75,6 +80,8 @@ class Provenance:
     notes: Sequence[str] = field(default_factory=list)
     kernels: Sequence[str] = field(default_factory=list)
     """Files of estimated blur kernels, where the technique estimates them."""
+    seeds: Mapping[str, int] = field(default_factory=dict)
+    """Seed of each image, where they were generated from no LR image."""
 
     def write(self, folder: Path) -> Path:
         """Write ``provenance.json`` atomically; returns its path."""

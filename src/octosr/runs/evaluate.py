@@ -32,10 +32,10 @@ from octosr.runs.build import (
     versions,
 )
 from octosr.runs.console import console
-from octosr.runs.judge import Cell, Judgement, judge, score_store
+from octosr.runs.judge import GENERATED, Cell, Judgement, judge, score_store
 from octosr.runs.loggers import open_logger
 from octosr.runs.saved_only import precomputed_cell, saved_cell
-from octosr.runs.super_resolve import images_to_make, make_trainer, super_resolve
+from octosr.runs.super_resolve import Sources, images_to_make, make_trainer, super_resolve
 from octosr.runs.sweep import CellResult, in_sweep, results_table, warn
 from octosr.runs.weights import describe_technique, load_technique
 from octosr.techniques.base import GenerativeTechnique
@@ -84,16 +84,20 @@ def _evaluate(cfg: DictConfig, show: bool) -> CellResult:
     name = str(cfg.technique.name)
     recipe = Recipe(name, described.arguments, described.weights, int(cfg.seed), str(cfg.trainer.precision))
     folder = Path(cfg.output_root) / "hr" / name / cfg.dataset.name
-    todo = images_to_make(cfg, datamodule, recipe, folder)
+    sources = Sources(datamodule, is_generative(cfg))
+    todo = images_to_make(cfg, sources, recipe, folder)
     trainer: pl.Trainer | None = None
     if todo:
-        datamodule.setup("predict")  # unusable files show here, a metric that cannot be loaded next, before long work
-        unavailable = prepare_metrics(cfg, datamodule.kind, metrics)
+        # Unusable files show here, a metric that cannot be loaded next: both before long work.
+        if not sources.generative:
+            datamodule.setup("predict")
+        needed = {key: m for key, m in metrics.items() if not (sources.generative and m.needs_reference)}
+        unavailable = prepare_metrics(cfg, datamodule.kind, needed)
         missing |= unavailable
         metrics = {key: metric for key, metric in metrics.items() if key not in unavailable}
         technique = load_technique(cfg, described)
-        todo = [name for name in todo if name in datamodule.files]
-        trainer = super_resolve(cfg, technique, datamodule, recipe, folder, todo)
+        todo = [name for name in todo if name in sources.names]
+        trainer = super_resolve(cfg, technique, sources, recipe, folder, todo)
     if not (trainer.is_global_zero if trainer is not None else is_first()):
         return CellResult(name, cfg.dataset.name, datamodule.kind)
     notes = _notes(datamodule, described.card)
@@ -103,26 +107,22 @@ def _evaluate(cfg: DictConfig, show: bool) -> CellResult:
             cfg.dataset.name,
             datamodule.kind,
             versions(),
-            datamodule.names,
+            sources.names,
             datamodule.left_out,
             notes,
-            [path.name for name in datamodule.names if (path := kernel_paths(folder / f"{name}.png")[0]).is_file()],
+            [path.name for name in sources.names if (path := kernel_paths(folder / f"{name}.png")[0]).is_file()],
+            sources.seeds,
         ).write(folder)
-    cell = _cell(datamodule, name, folder, is_generative(cfg), described.card)
+    cell = _cell(sources, name, folder, described.card)
     device = (lambda: _device(cfg)) if trainer is None else (lambda: _root(trainer))
     return _finish(cfg, cell, judge(cfg, cell, metrics, missing, device), show, folder)
 
 
-def _cell(datamodule: ImageDataModule, technique: str, folder: Path, generative: bool, card: Mapping[str, Any]) -> Cell:
-    cell = Cell(
-        technique,
-        datamodule.dataset,
-        datamodule.kind,
-        {name: folder / f"{name}.png" for name in datamodule.names},
-    )
-    if generative:
-        reason = "generated, from no LR image"
-        cell.apart = {kind: dict.fromkeys(datamodule.names, reason) for kind in ("hr", "lr")}
+def _cell(sources: Sources, technique: str, folder: Path, card: Mapping[str, Any]) -> Cell:
+    datamodule, files = sources.datamodule, {name: folder / f"{name}.png" for name in sources.names}
+    cell = Cell(technique, datamodule.dataset, datamodule.kind, files)
+    if sources.generative:
+        cell.set_apart(GENERATED)
     else:
         cell.references = {"hr": datamodule.references, "lr": datamodule.files}
     if datamodule.left_out:

@@ -24,6 +24,9 @@ from octosr.scores.store import ScoreStore
 
 log = logging.getLogger(__name__)
 
+GENERATED = "generated, from no LR image"
+"""Why the images of a generative technique are compared with nothing."""
+
 
 @dataclass
 class Cell:
@@ -48,6 +51,11 @@ class Cell:
     apart: dict[str, dict[str, str]] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+
+    def set_apart(self, reason: str) -> None:
+        """None of the images is compared with anything: such metrics are not applicable, which is not "missing"."""
+        self.references, self.absent = {}, {}
+        self.apart = {kind: dict.fromkeys(self.files, reason) for kind in ("hr", "lr")}
 
 
 @dataclass

@@ -21,7 +21,7 @@ from octosr.errors import MissingDataError
 from octosr.evaluation.recipe import STANDIN_LABEL
 from octosr.evaluation.saved import saved_images
 from octosr.runs.build import build, build_datamodule
-from octosr.runs.judge import Cell, score_store
+from octosr.runs.judge import GENERATED, Cell, score_store
 from octosr.runs.sweep import warn
 from octosr.techniques.precomputed import Precomputed
 
@@ -90,9 +90,18 @@ def saved_cell(cfg: DictConfig, generative: bool) -> Cell:
             f"metrics.only=true scores the images in {folder}, but there are none. To make them: {command}"
         )
     datamodule = _lr_images(cfg)
+    everything = {stem: there[stem] for stem in sorted(there, key=natural_key)}
+    if generative:
+        kind = _recorded_kind(folder, dataset) if datamodule is None else datamodule.kind
+        cell = Cell(name, dataset, kind, everything)
+        cell.set_apart(GENERATED)
+        expected = 0 if datamodule is None else len(datamodule.names)
+        if len(everything) < expected:
+            warn(f"{folder} lacks {expected - len(everything)} of {expected} images. To make them: {command}")
+            cell.notes.append(f"{expected - len(everything)} images not made yet")
+        return cell
     if datamodule is None:
-        files = {stem: there[stem] for stem in sorted(there, key=natural_key)}
-        cell = Cell(name, dataset, _recorded_kind(folder, dataset), files, absent=_absent(cfg))
+        cell = Cell(name, dataset, _recorded_kind(folder, dataset), everything, absent=_absent(cfg))
     else:
         files = {stem: there[stem] for stem in datamodule.names if stem in there}
         cell = Cell(name, dataset, datamodule.kind, files)
@@ -104,9 +113,6 @@ def saved_cell(cfg: DictConfig, generative: bool) -> Cell:
             cell.notes.append(f"{len(lacking)} images not made yet")
         if not files:
             raise MissingDataError(f"{folder} holds none of the images of {dataset}. To make them: {command}")
-    if generative:
-        cell.references, cell.absent = {}, {}
-        cell.apart = {kind: dict.fromkeys(files, "generated, from no LR image") for kind in ("hr", "lr")}
     return cell
 
 
