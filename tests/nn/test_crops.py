@@ -77,6 +77,8 @@ def test_cut_takes_the_pixels_of_each_image():
     assert found.shape == (2, 2, 3, 3, 3)
     assert torch.equal(found[0, 1], images[0, :, 2:5, 3:6])
     assert torch.equal(found[1, 0], images[1, :, 3:6, 4:7])
+    oblong = cut(images, torch.tensor([[[0, 1]], [[3, 2]]]), (2, 5))
+    assert torch.equal(oblong[1, 0], images[1, :, 3:5, 2:7])
 
 
 def test_informative_crops_lie_on_the_texture_and_apart():

@@ -59,20 +59,20 @@ def corners(centres: Tensor, side: int, height: int, width: int) -> Tensor:
     return torch.stack((row - row % 2, column - column % 2), -1)
 
 
-def cut(images: Tensor, tops_lefts: Tensor, side: int) -> Tensor:
+def cut(images: Tensor, tops_lefts: Tensor, size: int | tuple[int, int]) -> Tensor:
     """Cut crops, several from each image.
 
     Args:
         images: (B, C, H, W).
         tops_lefts: int64, (B, T, 2).
-        side: side of the crops.
+        size: side of the crops, or height and width.
 
     Returns:
-        (B, T, C, side, side).
+        (B, T, C, height, width).
     """
-    steps = torch.arange(side, device=images.device)
-    rows = tops_lefts[..., 0, None] + steps
-    columns = tops_lefts[..., 1, None] + steps
+    height, width = (size, size) if isinstance(size, int) else size
+    rows = tops_lefts[..., 0, None] + torch.arange(height, device=images.device)
+    columns = tops_lefts[..., 1, None] + torch.arange(width, device=images.device)
     batch = torch.arange(len(images), device=images.device)[:, None, None, None]
     found = images.permute(0, 2, 3, 1)[batch, rows[..., :, None], columns[..., None, :]]
     return found.permute(0, 1, 4, 2, 3)
