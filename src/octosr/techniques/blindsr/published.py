@@ -3,7 +3,7 @@
 144 starts judged on all patches, then Adam on (sigma_1, sigma_2, theta) themselves, unbounded, with a step for every
 patch in every sweep; the loss of a step is the patch's alone. Portrait images lie on their side meanwhile. Patches of
 the HR image are blended with ramps. Of starts that are one and the same kernel, of which rounding errors choose in the
-public code, the first is taken. The interpolated image has 8 bits, as Pillow makes it.
+public code, the first is taken.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from octosr.degradation.resize import resize
 from octosr.techniques.blindsr import patches
 from octosr.techniques.blindsr.errors import error_gradients, mean_errors
 from octosr.techniques.blindsr.estimate import StageEstimate, transposed
@@ -33,17 +32,11 @@ def search_published(stage: BlindSRStage, lr: Tensor, settings: Search) -> Stage
     """
     if lr.shape[-2] > lr.shape[-1]:
         return transposed(search_published(stage, lr.transpose(-2, -1), settings))
-    enlarged = enlarge_published(lr, stage.scale)
-    pieces = patches.published(lr, enlarged, settings.patch)
-    parameters = sweep_published(stage, pieces, best_published(stage, pieces), lr.shape[-2:], settings)
-    sr = blend(stage, pieces, parameters, lr.shape[-2:], settings.patch // 4)
+    pieces = patches.published(lr, stage.enlarge(lr), settings.patch)
+    size = (lr.shape[-2], lr.shape[-1])
+    parameters = sweep_published(stage, pieces, best_published(stage, pieces), size, settings)
+    sr = blend(stage, pieces, parameters, size, settings.patch // 4)
     return StageEstimate(stage.scale, sr, parameters, stage.space.kernels(parameters))
-
-
-def enlarge_published(lr: Tensor, scale: int) -> Tensor:
-    """Bicubic interpolation as Pillow does it, clamped and rounded to 8 bits."""
-    enlarged = resize(lr.double(), (lr.shape[-2] * scale, lr.shape[-1] * scale), border="renormalise")
-    return enlarged.clamp(0, 1).mul(255).round().div(255).to(lr.dtype)
 
 
 def best_published(stage: BlindSRStage, pieces: patches.Pieces) -> Tensor:

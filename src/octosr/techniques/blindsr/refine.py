@@ -16,7 +16,7 @@ from torch import Tensor
 from octosr.techniques.blindsr.errors import error_gradients
 from octosr.techniques.blindsr.patches import Pieces
 from octosr.techniques.blindsr.settings import Search
-from octosr.techniques.blindsr.shapes import bounded, to_parameters, to_shapes
+from octosr.techniques.blindsr.shapes import to_parameters, to_shapes
 from octosr.techniques.blindsr.stage import BlindSRStage
 
 
@@ -57,7 +57,7 @@ class _Refiner:
         penalty: Callable[[Tensor], Tensor] | None,
     ) -> None:
         self.stage, self.pieces, self.size, self.settings, self.penalty = stage, pieces, size, settings, penalty
-        shapes = bounded(to_shapes(parameters.double().movedim(1, -1)), stage.space).movedim(-1, 1)
+        shapes = to_shapes(parameters.double().movedim(1, -1), stage.space).movedim(-1, 1)
         self.shapes = shapes.detach().clone().requires_grad_()
         self.places = torch.arange(len(shapes), device=shapes.device)  # of the images still optimised
         self.best = shapes.detach().clone()
@@ -85,18 +85,22 @@ class _Refiner:
                 break
             if step < settings.steps:
                 self._step(step)
-        return to_parameters(self.best.movedim(1, -1)).movedim(-1, 1)
+        return self._parameters(self.best).movedim(-1, 1)
+
+    def _parameters(self, shapes: Tensor) -> Tensor:
+        """(n, 3, ...) to (n, ..., 3)."""
+        return to_parameters(shapes.movedim(1, -1), self.stage.space)
 
     def _evaluate(self) -> Tensor:
         """Losses and gradients of the kernels as they are; keeps the best; the errors alone, (n,)."""
         with torch.enable_grad():
-            parameters = to_parameters(self.shapes.movedim(1, -1))
+            parameters = self._parameters(self.shapes)
             codes = self.stage.encode(parameters)
             if codes.ndim > 2:
                 codes = codes.movedim(-1, 1)
         errors, gradients = error_gradients(self.stage, self.pieces, codes.detach(), self.size)
         with torch.enable_grad():
-            rest = -self.settings.sharpness * parameters[..., :2].sum(-1).flatten(1).mean(1)
+            rest = -self.settings.sharpness * parameters[..., :2].sum(-1).reshape(len(errors), -1).mean(1)
             if self.penalty is not None:
                 rest = rest + self.penalty(self.shapes)
             # The errors' own graph is gone piece by piece; this has their gradient.
@@ -109,11 +113,9 @@ class _Refiner:
         return errors
 
     def _step(self, step: int) -> None:
-        """One step of Adam, and back into the space of kernels; the rate falls to a tenth along a line."""
+        """One step of Adam; the rate falls to a tenth along a line."""
         self.optimizer.param_groups[0]["lr"] = self.settings.rate * (1 - 0.9 * step / self.settings.steps)
         self.optimizer.step()
-        with torch.no_grad():
-            self.shapes.copy_(bounded(self.shapes.movedim(1, -1), self.stage.space).movedim(-1, 1))
 
     def _retire(self, keep: Tensor) -> None:
         """Go on with some of the images only."""

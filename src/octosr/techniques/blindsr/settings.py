@@ -9,8 +9,8 @@ from typing import Any
 from octosr.errors import ConfigError, nearest
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "paper": {"levels": 6, "angles": 8, "crop": 0, "steps": 50, "rate": 0.03, "tolerance": 0.0},
-    "fast": {"levels": 4, "angles": 4, "crop": 64, "steps": 30, "rate": 0.05, "tolerance": 0.002},
+    "paper": {"levels": 6, "angles": 8, "crop": 0, "steps": 50, "rate": 0.06, "tolerance": 0.0},
+    "fast": {"levels": 4, "angles": 4, "crop": 64, "steps": 30, "rate": 0.1, "tolerance": 0.002},
 }
 
 
@@ -26,7 +26,7 @@ class Search:
         crops: how many crops an image.
         patch: images are looked at in patches of this side in LR pixels; without ``crop``.
         steps: of gradient descent from the best start; 0: none.
-        rate: of Adam, in units of log sigma; falls to a tenth along a line.
+        rate: of Adam, in the units of ``shapes``; falls to a tenth along a line.
         tolerance: an image is done when ``block`` steps have lowered its loss by less than this share of its error;
             0: never before ``steps``.
         block: see ``tolerance``.
@@ -47,7 +47,7 @@ class Search:
     crops: int = 4
     patch: int = 200
     steps: int = 50
-    rate: float = 0.03
+    rate: float = 0.06
     tolerance: float = 0.0
     block: int = 5
     sharpness: float = 1e-4

@@ -16,7 +16,7 @@ from octosr.techniques.blindsr.errors import cell_errors
 from octosr.techniques.blindsr.patches import Pieces
 from octosr.techniques.blindsr.refine import refine
 from octosr.techniques.blindsr.settings import Search
-from octosr.techniques.blindsr.shapes import bounded, to_parameters, to_shapes
+from octosr.techniques.blindsr.shapes import to_parameters, to_shapes
 from octosr.techniques.blindsr.stage import BlindSRStage
 
 
@@ -42,12 +42,10 @@ def search_map(
     )
     errors = cell_errors(stage, pieces, stage.encode(candidates), rows, columns)
     chosen = choose(errors, settings.prior)
-    shapes = torch.stack([to_shapes(c)[k] for c, k in zip(candidates, chosen, strict=True)]).movedim(-1, 1)
-    smooth = bounded(median_filter(shapes).movedim(1, -1), stage.space)
-    start = to_parameters(smooth).movedim(-1, 1)
-    return refine(
-        stage, pieces, start, size, settings, lambda shapes: settings.smoothness * total_variation(shapes)
-    )
+    shapes = torch.stack([to_shapes(c, stage.space)[k] for c, k in zip(candidates, chosen, strict=True)])
+    smooth = median_filter(shapes.movedim(-1, 1))
+    start = to_parameters(smooth.movedim(1, -1), stage.space).movedim(-1, 1)
+    return refine(stage, pieces, start, size, settings, lambda shapes: settings.smoothness * total_variation(shapes))
 
 
 def cell_count(length: int, cell: int) -> int:
@@ -67,7 +65,7 @@ def window_weights(length: int, cells: int, window: int, like: Tensor) -> Tensor
     pixels = torch.arange(length, dtype=torch.float64, device=like.device) + 0.5
     centres = (torch.arange(cells, dtype=torch.float64, device=like.device) + 0.5) * length / cells
     inside = (pixels - centres[:, None]).abs() <= max(window, length / cells) / 2
-    return (inside / inside.sum(1, keepdim=True) * length).to(like.dtype)
+    return (inside.double() / inside.sum(1, keepdim=True) * length).to(like.dtype)
 
 
 def choose(errors: Tensor, prior: float) -> Tensor:

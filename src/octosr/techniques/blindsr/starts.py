@@ -35,9 +35,7 @@ def start_grid(space: KernelSpace, levels: int, angles: int) -> Tensor:
     found = []
     for n, first in enumerate(sigmas):
         found.append((first, first, 0.0))
-        found += [
-            (first, second, (angle + 0.5) * math.pi / angles) for second in sigmas[:n] for angle in range(angles)
-        ]
+        found += [(first, second, (angle + 0.5) * math.pi / angles) for second in sigmas[:n] for angle in range(angles)]
     return torch.tensor(found, dtype=torch.float64)
 
 

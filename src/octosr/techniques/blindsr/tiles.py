@@ -44,7 +44,7 @@ def generate_in_tiles(generator: Generator, lr: Tensor, enlarged: Tensor, codes:
 
 
 def radius(network: nn.Module) -> int:
-    """How far in LR pixels a value that such a network makes depends on its input: all its convolutions are in a row."""
+    """How far in LR pixels a value of such a network depends on its input: its convolutions are all in a row."""
     return sum(int(m.kernel_size[0]) // 2 for m in network.modules() if isinstance(m, nn.Conv2d))
 
 
