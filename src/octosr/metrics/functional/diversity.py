@@ -1,0 +1,243 @@
+"""How varied a set of generated images is, and how near it is to the images it was learned from.
+
+Two ways a generative technique fails that no quality score of single images shows: *mode collapse* (all samples are
+alike) and *memorisation* (samples are copies of training images). Both are distances between images, so both need a
+distance. This one needs no weights and works offline:
+
+An image is averaged down to 64 x 64 (less for smaller images) and split into the differences between neighbouring
+levels of a pyramid of 2 x 2 means down to 4 x 4, and what is left there: an orthogonal split into octaves. The RMS of
+each octave is divided by what it varies from image to image over the real images, so that every octave counts the same.
+Without this the few coefficients of layout and colour, which natural images have most of their energy in, would be all
+that counts; averaging to 64 x 64 leaves out what an enlarged 128 x 128 image does not have. The unit is then the real
+images' own variation: two unrelated real images are about sqrt(2) apart.
+
+Nothing here judges an image. The mean distance of pairs of samples against that of pairs of real images tells of
+collapse, the distance to the nearest training image (or its mirror image) against that between real images tells of
+memorisation. LPIPS in place of this distance is in :mod:`octosr.metrics.diversity`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+LARGEST_SIDE, SMALLEST_SIDE = 64, 4
+WARN_BELOW, FAIL_BELOW = 0.5, 0.2
+"""Of the real images' distance: below the first a set of samples is suspect, below the second it is a failure."""
+
+
+def unit_range(images: Tensor) -> Tensor:
+    """float32 in [0, 1], from the same or from uint8."""
+    return images.float() / 255 if images.dtype == torch.uint8 else images.float()
+
+
+def pyramid_side(*sides: int) -> int:
+    """The largest power of two, at most 64, that none of the sides is below.
+
+    >>> pyramid_side(1024, 100), pyramid_side(48, 64)
+    (64, 32)
+
+    Raises:
+        ValueError: images of less than 4 pixels.
+    """
+    least = min(sides)
+    if least < SMALLEST_SIDE:
+        raise ValueError(f"images of {least} pixels a side are too small to be compared: {SMALLEST_SIDE} are needed")
+    return min(LARGEST_SIDE, 2 ** int(math.log2(least)))
+
+
+def octaves(images: Tensor, side: int, batch: int = 16) -> list[Tensor]:
+    """The octaves of images, fine to coarse.
+
+    Args:
+        images: RGB (N, 3, H, W), float in [0, 1] or uint8.
+        side: power of two, at least 4 and at most H and W.
+        batch: images averaged down at a time.
+
+    Returns:
+        float32 (N, 3 * s * s) for s = side, side / 2, ... 4. Their squares add up to those of the image averaged to
+        side x side, each weighted by the number of pixels that its coefficients stand for.
+    """
+    level = torch.cat([F.adaptive_avg_pool2d(unit_range(part), side) for part in images.split(batch)])
+    bands = []
+    while level.shape[-1] > SMALLEST_SIDE:
+        coarse = F.avg_pool2d(level, 2)
+        bands.append((level - F.interpolate(coarse, scale_factor=2)).flatten(1))
+        level = coarse
+    return [*bands, level.flatten(1)]
+
+
+@dataclass(frozen=True)
+class PyramidScale:
+    """What makes octaves comparable.
+
+    Attributes:
+        side: of the finest octave.
+        spreads: for each octave the standard deviation from image to image, RMS over its coefficients.
+    """
+
+    side: int
+    spreads: tuple[float, ...]
+
+
+def pyramid_scale(bands: list[Tensor], side: int) -> PyramidScale:
+    """The scale that a set of real images gives; see :func:`octaves` for ``bands``."""
+    if len(bands[0]) < 2:
+        return PyramidScale(side, (0.0,) * len(bands))
+    return PyramidScale(side, tuple(float(band.double().var(0).mean().sqrt()) for band in bands))
+
+
+def descriptors(bands: list[Tensor], scale: PyramidScale) -> Tensor:
+    """One vector an image, (N, D) float64: the distance of two images is that of their vectors.
+
+    An octave in which the real images do not differ at all is left out.
+    """
+    parts = [
+        band.double() / (spread * math.sqrt(band.shape[1]))
+        for band, spread in zip(bands, scale.spreads, strict=True)
+        if spread > 1e-6
+    ]
+    if not parts:
+        return bands[0].new_zeros(len(bands[0]), 1, dtype=torch.float64)
+    return torch.cat(parts, 1) / math.sqrt(len(parts))
+
+
+def distances(a: Tensor, b: Tensor) -> Tensor:
+    """Euclidean distances of all pairs of vectors, (N, D) and (M, D) -> (N, M); exactly 0 for equal ones."""
+    return torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")
+
+
+@dataclass(frozen=True)
+class Diversity:
+    """How varied samples are and how near to the training images, each beside the same of the real images.
+
+    Attributes:
+        samples: how many samples were looked at.
+        reals: how many real images.
+        pairwise: mean distance of two samples.
+        pairwise_reals: mean distance of two real images.
+        nearest: median distance of a sample to the nearest training image or mirror image.
+        nearest_reals: the same for real images, the image itself (and its mirror image) left out.
+        nearest_distance: (N,) that distance for each sample.
+        nearest_image: (N,) int64, which training image is nearest.
+    """
+
+    samples: int
+    reals: int
+    pairwise: float
+    pairwise_reals: float
+    nearest: float
+    nearest_reals: float
+    nearest_distance: Tensor
+    nearest_image: Tensor
+
+    @property
+    def pairwise_ratio(self) -> float:
+        """1: as varied as the real images; 0: all samples are the same. NaN where the real images do not differ."""
+        return self.pairwise / self.pairwise_reals if self.pairwise_reals > 0 else math.nan
+
+    @property
+    def nearest_ratio(self) -> float:
+        """1: as far from the training images as these from each other; 0: copies."""
+        return self.nearest / self.nearest_reals if self.nearest_reals > 0 else math.nan
+
+    def copies(self, below: float = FAIL_BELOW) -> float:
+        """Share of the samples that are nearer to a training image than ``below`` times what real images are."""
+        if not self.nearest_reals > 0:
+            return math.nan
+        return float((self.nearest_distance < below * self.nearest_reals).double().mean())
+
+
+def compare(samples: Tensor, reals: Tensor, mirrored: Tensor, squared: bool = False) -> Diversity:
+    """The statistics from vectors, of whatever distance.
+
+    Args:
+        samples: (N, D).
+        reals: (M, D), the training images.
+        mirrored: (M, D), the same, flipped left to right.
+        squared: the distance of two images is the square of that of their vectors, as LPIPS is.
+
+    Returns:
+        Medians and not minima: a few near images are chance, and in small sets there are real twins.
+    """
+
+    def apart(a: Tensor, b: Tensor) -> Tensor:
+        return distances(a, b).square() if squared else distances(a, b)
+
+    def pairs(vectors: Tensor) -> float:
+        count = len(vectors)
+        return float(apart(vectors, vectors).sum() / (count * (count - 1))) if count > 1 else math.nan
+
+    nearest = torch.minimum(apart(samples, reals), apart(samples, mirrored)).min(1)
+    between = torch.minimum(apart(reals, reals), apart(reals, mirrored))
+    between = between.masked_fill(torch.eye(len(reals), dtype=torch.bool, device=reals.device), math.inf)
+    alone = len(reals) < 2
+    return Diversity(
+        samples=len(samples),
+        reals=len(reals),
+        pairwise=pairs(samples),
+        pairwise_reals=pairs(reals),
+        nearest=float(nearest.values.median()),
+        nearest_reals=math.nan if alone else float(between.min(1).values.median()),
+        nearest_distance=nearest.values,
+        nearest_image=nearest.indices,
+    )
+
+
+def diversity(samples: Tensor, reals: Tensor) -> Diversity:
+    """The statistics of images with the distance of this module.
+
+    Args:
+        samples: RGB (N, 3, H, W), float in [0, 1] or uint8.
+        reals: (M, 3, H', W'), the training images.
+
+    >>> reals = torch.rand(8, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    >>> same = diversity(reals[:1].expand(5, -1, -1, -1), reals)
+    >>> same.pairwise_ratio, same.nearest_ratio, same.copies()
+    (0.0, 0.0, 1.0)
+    """
+    side = pyramid_side(*samples.shape[-2:], *reals.shape[-2:])
+    real_bands = octaves(reals, side)
+    scale = pyramid_scale(real_bands, side)
+    return compare(
+        descriptors(octaves(samples, side), scale),
+        descriptors(real_bands, scale),
+        descriptors(octaves(reals.flip(-1), side), scale),
+    )
+
+
+def findings(found: Diversity, warn_below: float = WARN_BELOW, fail_below: float = FAIL_BELOW) -> list[tuple[str, str]]:
+    """What is suspicious, in words with the figures.
+
+    Args:
+        found: the statistics.
+        warn_below: ratio to the real images below which a line is a ``warn``.
+        fail_below: below which it is a ``fail``.
+
+    Returns:
+        (``warn`` or ``fail``, one line) for collapse and for memorisation; empty where nothing is.
+    """
+    lines = []
+    for ratio, what, here, there in (
+        (found.pairwise_ratio, "mode collapse: two samples differ by", found.pairwise, found.pairwise_reals),
+        (
+            found.nearest_ratio,
+            "memorisation: a sample's distance to the nearest training image is",
+            found.nearest,
+            found.nearest_reals,
+        ),
+    ):
+        if ratio < warn_below:
+            severe = ratio < fail_below
+            limit = fail_below if severe else warn_below
+            lines.append(
+                (
+                    "fail" if severe else "warn",
+                    f"{what} {here:.3f}, {ratio:.2f}x the {there:.3f} of the real images (limit {limit:g}x)",
+                )
+            )
+    return lines
