@@ -15,8 +15,10 @@ from pytorch_lightning.callbacks import EMAWeightAveraging
 from pytorch_lightning.strategies import DDPStrategy
 
 from octosr.callbacks.checkpoint import BestCheckpoint, LastCheckpoint
+from octosr.callbacks.diversity import DiversityAlarm
 from octosr.callbacks.image_logger import ImageLogger
 from octosr.callbacks.nan_guard import NanGuard
+from octosr.callbacks.sample_grid import SampleGrid
 from octosr.callbacks.stopping import SignalStop
 from octosr.callbacks.time_limit import TimeLimit
 
@@ -88,14 +90,16 @@ def test_callbacks_build(tmp_path: Path, name: str, ema: bool) -> None:
                 "+technique.name=dan",
                 "+dataset.name=isaid",
                 "+time_limit={total: 4d, allocation: 04:00:00, margin: 2m}",
+                "+diversity={samples: 50, warn_below: 0.4, fail_below: 0.1}",
             ]
         )
     built = {key: instantiate(node) for key, node in config.callbacks.items()}
     assert (built["time_limit"].total, built["time_limit"].allocation) == (4 * 86400, 4 * 3600)
     assert built["image_logger"].folder == tmp_path / "images/dan/isaid"
-    kinds = {TimeLimit, ImageLogger, SignalStop, NanGuard, BestCheckpoint, LastCheckpoint} | (
-        {EMAWeightAveraging} if ema else set()
-    )
+    assert built["sample_grid"].folder == tmp_path / "images/dan/isaid"
+    assert (built["diversity"].samples, built["diversity"].fail_below) == (50, 0.1)
+    kinds = {TimeLimit, ImageLogger, SignalStop, NanGuard, BestCheckpoint, LastCheckpoint, SampleGrid, DiversityAlarm}
+    kinds |= {EMAWeightAveraging} if ema else set()
     assert kinds <= {type(callback) for callback in built.values()}
     assert built["last"].path == tmp_path / "checkpoints/dan/isaid/last.ckpt"
     assert built["best"].path == tmp_path / "checkpoints/dan/isaid/best.ckpt"

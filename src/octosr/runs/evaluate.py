@@ -7,7 +7,7 @@ network built and no metric loaded.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from octosr.data.kernel_files import kernel_paths
 from octosr.data.processes import is_first
 from octosr.errors import BadImageError
 from octosr.evaluation.recipe import Provenance, Recipe
+from octosr.metrics.base import ImageMetric
 from octosr.runs.build import (
     build_datamodule,
     build_metrics,
@@ -32,12 +33,13 @@ from octosr.runs.build import (
     versions,
 )
 from octosr.runs.console import console
+from octosr.runs.diversity import measure_diversity
 from octosr.runs.judge import GENERATED, Cell, Judgement, judge, score_store
 from octosr.runs.loggers import open_logger
-from octosr.runs.saved_only import precomputed_cell, saved_cell
+from octosr.runs.saved_only import precomputed_cell, saved_cell, training_images
 from octosr.runs.super_resolve import Sources, images_to_make, make_trainer, super_resolve
 from octosr.runs.sweep import CellResult, in_sweep, results_table, warn
-from octosr.runs.weights import describe_technique, load_technique
+from octosr.runs.weights import Described, describe_technique, load_technique
 from octosr.techniques.base import GenerativeTechnique
 from octosr.techniques.precomputed import Precomputed
 
@@ -66,7 +68,7 @@ def evaluate(cfg: DictConfig, show: bool = True) -> CellResult:
         metrics, missing = build_metrics(cfg, cell.kind)
         if not is_first():
             return CellResult(cell.technique, cell.dataset, cell.kind)
-        return _finish(cfg, cell, judge(cfg, cell, metrics, missing, lambda: _device(cfg)), show)
+        return _judge(cfg, cell, metrics, missing, lambda: _device(cfg), show)
     return _evaluate(cfg, show)
 
 
@@ -113,16 +115,32 @@ def _evaluate(cfg: DictConfig, show: bool) -> CellResult:
             [path.name for name in sources.names if (path := kernel_paths(folder / f"{name}.png")[0]).is_file()],
             sources.seeds,
         ).write(folder)
-    cell = _cell(sources, name, folder, described.card)
+    cell = _cell(cfg, sources, described, folder)
     device = (lambda: _device(cfg)) if trainer is None else (lambda: _root(trainer))
-    return _finish(cfg, cell, judge(cfg, cell, metrics, missing, device), show, folder)
+    return _judge(cfg, cell, metrics, missing, device, show, folder)
 
 
-def _cell(sources: Sources, technique: str, folder: Path, card: Mapping[str, Any]) -> Cell:
+def _judge(
+    cfg: DictConfig,
+    cell: Cell,
+    metrics: Mapping[str, ImageMetric],
+    missing: Mapping[str, str],
+    device: Callable[[], torch.device],
+    show: bool,
+    folder: Path | None = None,
+) -> CellResult:
+    """Look at the images as a set, where they were generated, and at each of them."""
+    as_a_set = measure_diversity(cfg, cell, device)
+    return _finish(cfg, cell, judge(cfg, cell, metrics, missing, device), show, folder, as_a_set)
+
+
+def _cell(cfg: DictConfig, sources: Sources, described: Described, folder: Path) -> Cell:
+    technique, card = str(cfg.technique.name), described.card
     datamodule, files = sources.datamodule, {name: folder / f"{name}.png" for name in sources.names}
     cell = Cell(technique, datamodule.dataset, datamodule.kind, files)
     if sources.generative:
-        cell.set_apart(GENERATED)
+        filter = str(described.arguments.get("enlarge", "lanczos"))
+        cell.set_apart(GENERATED, training_images(cfg, datamodule), filter)
     else:
         cell.references = {"hr": datamodule.references, "lr": datamodule.files}
     if datamodule.left_out:
@@ -132,9 +150,11 @@ def _cell(sources: Sources, technique: str, folder: Path, card: Mapping[str, Any
     return cell
 
 
-def _finish(cfg: DictConfig, cell: Cell, judgement: Judgement, show: bool, folder: Path | None = None) -> CellResult:
+def _finish(
+    cfg: DictConfig, cell: Cell, judgement: Judgement, show: bool, folder: Path | None, as_a_set: Mapping[str, Any]
+) -> CellResult:
     """Say and log what came of a cell; the files that could not be read last."""
-    _log_results(cfg, judgement, cell)
+    _log_results(cfg, judgement, cell, as_a_set)
     if show and not in_sweep():
         console.print(results_table([judgement.result]))
         if folder is not None:
@@ -169,12 +189,15 @@ def _notes(datamodule: ImageDataModule, card: Mapping[str, Any]) -> list[str]:
     return notes
 
 
-def _log_results(cfg: DictConfig, judgement: Judgement, cell: Cell) -> None:
+def _log_results(cfg: DictConfig, judgement: Judgement, cell: Cell, as_a_set: Mapping[str, Any]) -> None:
     with open_logger(cfg, job="eval", kind=cell.kind) as logger:
         if logger is None:
             return
         values = judgement.result.values
         logger.log_metrics({f"eval/{key}": value for key, value in values.items() if value == value})
+        for distance, figures in as_a_set.get("distances", {}).items():
+            known = {f"eval/diversity/{distance}/{key}": value for key, value in figures.items() if value is not None}
+            logger.log_metrics(known)
         if isinstance(logger, pl.loggers.WandbLogger):
             logger.log_table("eval/scores", dataframe=judgement.table)
             shown = list(cell.files)[:4]

@@ -41,6 +41,8 @@ class Cell:
         apart: ``hr`` and ``lr``: image name -> why it is compared with no such file.
         absent: ``hr`` and ``lr``: why there are no such files on this machine.
         notes: remarks for the table of results.
+        learned_from: where the images were generated, the training images by name, if they are on this machine.
+        enlarged_by: the filter that brought those to the size of the generated ones.
     """
 
     technique: str
@@ -51,10 +53,13 @@ class Cell:
     apart: dict[str, dict[str, str]] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    learned_from: dict[str, Path] = field(default_factory=dict)
+    enlarged_by: str = "lanczos"
 
-    def set_apart(self, reason: str) -> None:
+    def set_apart(self, reason: str, learned_from: Mapping[str, Path] | None = None, filter: str = "lanczos") -> None:
         """None of the images is compared with anything: such metrics are not applicable, which is not "missing"."""
         self.references, self.absent = {}, {}
+        self.learned_from, self.enlarged_by = dict(learned_from or {}), filter
         self.apart = {kind: dict.fromkeys(self.files, reason) for kind in ("hr", "lr")}
 
 

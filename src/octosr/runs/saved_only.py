@@ -14,7 +14,7 @@ from octosr.atomic import write_bytes
 from octosr.catalog import DATASETS
 from octosr.data.datamodule import ImageDataModule
 from octosr.data.kernel_files import without_kernels
-from octosr.data.locate import MARKER, natural_key
+from octosr.data.locate import MARKER, images_under, natural_key
 from octosr.data.results import Results, find_results
 from octosr.data.sources import FOLDER, kind_of
 from octosr.errors import MissingDataError
@@ -62,6 +62,8 @@ def precomputed_cell(cfg: DictConfig) -> Cell:
             "hr": {name: path for name, path in datamodule.references.items() if name in matched},
             "lr": {name: datamodule.files[name] for name in matched},
         }
+        if not technique.paired:
+            cell.learned_from = training_images(cfg, datamodule)
     elif matched:
         cell.absent = _absent(cfg)
     _say_matches(results, matched, datamodule)
@@ -94,7 +96,8 @@ def saved_cell(cfg: DictConfig, generative: bool) -> Cell:
     if generative:
         kind = _recorded_kind(folder, dataset) if datamodule is None else datamodule.kind
         cell = Cell(name, dataset, kind, everything)
-        cell.set_apart(GENERATED)
+        training = None if datamodule is None else training_images(cfg, datamodule)
+        cell.set_apart(GENERATED, training, str(cfg.technique.get("enlarge", "lanczos")))
         expected = 0 if datamodule is None else len(datamodule.names)
         if len(everything) < expected:
             warn(f"{folder} lacks {expected - len(everything)} of {expected} images. To make them: {command}")
@@ -114,6 +117,13 @@ def saved_cell(cfg: DictConfig, generative: bool) -> Cell:
         if not files:
             raise MissingDataError(f"{folder} holds none of the images of {dataset}. To make them: {command}")
     return cell
+
+
+def training_images(cfg: DictConfig, datamodule: ImageDataModule) -> dict[str, Path]:
+    """What a generative technique learns from: the dataset's own images, or those of ``data.hr_root``."""
+    if cfg.data.source == "hr_root" and cfg.data.hr_root is not None:
+        return {path.stem: path for path in images_under(cfg.data.hr_root)}
+    return datamodule.files
 
 
 def _lr_images(cfg: DictConfig) -> ImageDataModule | None:
