@@ -13,10 +13,13 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from octosr.errors import WrongWeightsError
+from octosr.techniques.pickles import read_network_pickle
 
 
 def read_weight_file(path: Path) -> dict[str, Any]:
     """Read a ``.safetensors`` file or anything ``torch.save`` wrote, on the CPU, tensors and plain values only.
+
+    A ``.pkl`` that is no file of torch's is read by :func:`octosr.techniques.pickles.read_network_pickle`.
 
     Raises:
         WrongWeightsError: not a weight file, damaged, or holding objects that would need code to be run.
@@ -24,6 +27,8 @@ def read_weight_file(path: Path) -> dict[str, Any]:
     try:
         if path.suffix == ".safetensors":
             return dict(load_file(path))
+        if path.suffix == ".pkl" and not _of_torch(path):
+            return read_network_pickle(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -35,6 +40,16 @@ def read_weight_file(path: Path) -> dict[str, Any]:
     if not isinstance(content, Mapping):
         raise WrongWeightsError(f"{path} holds a {type(content).__name__}, expected a mapping of names to tensors.")
     return dict(content)
+
+
+_LEGACY_MAGIC = 0x1950A86A20F9469CFC6C.to_bytes(10, "little")
+
+
+def _of_torch(path: Path) -> bool:
+    """Whether ``torch.save`` wrote the file: an archive, or, before version 1.6, a magic number first."""
+    with path.open("rb") as stream:
+        head = stream.read(32)
+    return head.startswith(b"PK") or _LEGACY_MAGIC in head
 
 
 def strip_prefixes(
