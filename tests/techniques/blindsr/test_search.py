@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from octosr.errors import ConfigError
+from octosr.techniques.blindsr import errors as errors_module
 from octosr.techniques.blindsr import refine as refine_module
 from octosr.techniques.blindsr.search import apply, estimate, looked_at, super_resolve_stage
 from octosr.techniques.blindsr.settings import PRESETS, Search
@@ -126,6 +127,17 @@ def test_tile_side_and_mixed_precision_change_nothing(small_stage, smooth_images
     with torch.autocast("cpu", torch.bfloat16):
         mixed = super_resolve_stage(stage, lr, Search.of(settings | {"tile": 7}))
     assert torch.allclose(found.sr, mixed.sr, atol=1e-5)
+
+
+def test_several_cores_change_nothing(small_stage, smooth_images, monkeypatch):
+    stage, lr = small_stage(2), smooth_images(2, 24, 24)
+    settings = Search.of(SMALL | {"patch": 12, "tile": 16})
+    alone = super_resolve_stage(stage, lr, settings)
+    monkeypatch.setitem(errors_module.PIXELS, "cpu", 2 * 12 * 12)
+    torch.set_num_threads(2)  # the fixture sets it back
+    together = super_resolve_stage(stage, lr, settings)
+    assert torch.allclose(alone.sr, together.sr, atol=1e-5)
+    assert torch.allclose(alone.parameters, together.parameters, atol=1e-5)
 
 
 def test_crops_are_looked_at_where_they_are_smaller_than_the_image(small_stage, smooth_images):
