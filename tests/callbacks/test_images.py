@@ -94,7 +94,8 @@ def test_estimated_kernels_are_written_beside_their_images(tmp_path: Path) -> No
         def predict_step(self, batch: torch.Tensor, batch_idx: int) -> dict[str, Any]:
             kernel = torch.zeros(len(batch), 5, 5)
             kernel[range(len(batch)), 0, batch.long() % 5] = 1
-            return super().predict_step(batch, batch_idx) | {"kernel": kernel}
+            kernel_map = kernel[:, None, None].expand(-1, 2, 3, -1, -1)
+            return super().predict_step(batch, batch_idx) | {"kernel": kernel, "kernel_map": kernel_map}
 
     writer = predict(tmp_path / "hr", Estimating())
     assert writer.written == [tmp_path / f"hr/img_{i}.png" for i in range(7)]
@@ -102,6 +103,9 @@ def test_estimated_kernels_are_written_beside_their_images(tmp_path: Path) -> No
         kernel = np.load(tmp_path / f"hr/img_{index}.kernel.npy", allow_pickle=False)
         assert kernel[0, index % 5] == kernel.sum() == 1
         assert Image.open(tmp_path / f"hr/img_{index}.kernel.png").size == (160, 160)
+        kernels = np.load(tmp_path / f"hr/img_{index}.kernels.npy", allow_pickle=False)
+        assert kernels.shape == (2, 3, 5, 5)
+        assert (kernels == kernel).all()
 
 
 def test_an_error_while_writing_comes_through(tmp_path: Path) -> None:

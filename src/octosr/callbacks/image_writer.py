@@ -12,14 +12,15 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import BasePredictionWriter
 
 from octosr.data.encode import to_uint8, write_png
-from octosr.data.kernel_files import write_kernel
+from octosr.data.kernel_files import write_kernel, write_kernel_map
 
 
 class ImageWriter(BasePredictionWriter):
     """Writes ``folder/NAME.png`` (8-bit RGB) for each image that ``predict_step`` returns.
 
     Where it returns estimated blur kernels too, ``NAME.kernel.npy`` and ``NAME.kernel.png`` are written beside it,
-    before it: an image that is there has its kernel.
+    before it: an image that is there has its kernel. So are ``NAME.kernels.npy`` and ``NAME.kernels.png`` where it
+    returns a kernel for each part of an image.
 
     Use it with ``Trainer.predict(..., return_predictions=False)``, so that no more than one batch is in memory.
     Each process of a DDP run writes its own images; names are unique in a dataset.
@@ -58,7 +59,8 @@ class ImageWriter(BasePredictionWriter):
         Args:
             trainer: the trainer.
             pl_module: the technique.
-            prediction: ``name`` (B strings), ``sr`` (B, 3, H, W) in [0, 1], and perhaps ``kernel`` (B, K, K).
+            prediction: ``name`` (B strings), ``sr`` (B, 3, H, W) in [0, 1], and perhaps ``kernel`` (B, K, K)
+                and ``kernel_map`` (B, gy, gx, K, K).
             batch_indices: not used.
             batch: not used.
             batch_idx: not used.
@@ -71,5 +73,7 @@ class ImageWriter(BasePredictionWriter):
         with ThreadPoolExecutor(self.threads) as pool:
             if prediction.get("kernel") is not None:
                 list(pool.map(write_kernel, paths, prediction["kernel"].cpu()))
+            if prediction.get("kernel_map") is not None:
+                list(pool.map(write_kernel_map, paths, prediction["kernel_map"].cpu()))
             list(pool.map(write_png, paths, images, texts))  # list: an error in a thread comes out here
         self.written.extend(paths)

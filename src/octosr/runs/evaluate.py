@@ -19,7 +19,7 @@ import torch
 from omegaconf import DictConfig
 
 from octosr.data.datamodule import ImageDataModule
-from octosr.data.kernel_files import kernel_paths
+from octosr.data.kernel_files import kernel_files, kernel_picture
 from octosr.data.processes import is_first
 from octosr.errors import BadImageError
 from octosr.evaluation.recipe import Provenance, Recipe
@@ -112,7 +112,7 @@ def _evaluate(cfg: DictConfig, show: bool) -> CellResult:
             sources.names,
             datamodule.left_out,
             notes,
-            [path.name for name in sources.names if (path := kernel_paths(folder / f"{name}.png")[0]).is_file()],
+            [path.name for name in sources.names for path in kernel_files(folder / f"{name}.png")],
             sources.seeds,
         ).write(folder)
     cell = _cell(cfg, sources, described, folder)
@@ -202,7 +202,6 @@ def _log_results(cfg: DictConfig, judgement: Judgement, cell: Cell, as_a_set: Ma
             logger.log_table("eval/scores", dataframe=judgement.table)
             shown = list(cell.files)[:4]
             logger.log_image("eval/images", [str(cell.files[name]) for name in shown], caption=shown)
-            kernels = {name: kernel_paths(cell.files[name])[1] for name in shown}
-            kernels = {name: path for name, path in kernels.items() if path.is_file()}
+            kernels = {name: path for name in shown if (path := kernel_picture(cell.files[name])) is not None}
             if kernels:
                 logger.log_image("eval/kernels", [str(path) for path in kernels.values()], caption=list(kernels))

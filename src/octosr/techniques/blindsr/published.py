@@ -41,8 +41,8 @@ def search_published(stage: BlindSRStage, lr: Tensor, settings: Search) -> Stage
 
 def best_published(stage: BlindSRStage, pieces: patches.Pieces) -> Tensor:
     """The best of the 144 starts for each image, (N, 3)."""
-    starts = published_grid(stage.space).to(pieces.lr)
-    starts = starts[distinct(stage.space, starts).to(starts.device)]
+    starts = published_grid(stage.space)
+    starts = starts[distinct(stage.space, starts)].to(pieces.lr)
     codes = stage.encode(starts).expand(len(pieces.lr), -1, -1)
     return starts[mean_errors(stage, pieces, codes).argmin(1)]
 

@@ -40,14 +40,15 @@ def start_grid(space: KernelSpace, levels: int, angles: int) -> Tensor:
 
 
 def published_grid(space: KernelSpace) -> Tensor:
-    """The 144 starts of the public code in its order; float32, (144, 3).
+    """The 144 starts of the public code in its order; float64, (144, 3).
 
     Six standard deviations, the largest a sixth below the space's, for both axes; four angles of a quarter turn.
     """
     step = space.sigma_max / PUBLISHED_SIGMAS
     sigmas = [space.sigma_min + step * n for n in range(PUBLISHED_SIGMAS)]
     angles = [n * math.pi / (2 * PUBLISHED_ANGLES) for n in range(PUBLISHED_ANGLES)]
-    return torch.tensor([(first, second, angle) for first in sigmas for second in sigmas for angle in angles])
+    found = [(first, second, angle) for first in sigmas for second in sigmas for angle in angles]
+    return torch.tensor(found, dtype=torch.float64)
 
 
 def distinct(space: KernelSpace, starts: Tensor) -> Tensor:
@@ -58,7 +59,7 @@ def distinct(space: KernelSpace, starts: Tensor) -> Tensor:
     106
     """
     kernels = space.kernels(starts.double()).flatten(1)
-    # Kernels sum to 1: a thousandth of 1e-6 apart is rounding, and no two of a grid are nearer otherwise.
+    # Kernels sum to 1: less than 1e-9 apart is rounding.
     same = torch.cdist(kernels, kernels, p=float("inf")) < 1e-9
     first = same.float().argmax(1)
     return torch.arange(len(starts))[first == torch.arange(len(starts))]
