@@ -25,6 +25,7 @@ from PIL import Image
 from torch import Tensor
 
 from octosr.degradation.aligned import covariances, strided_blur, trim
+from octosr.degradation.rounding import quantise
 from octosr.runs.train import train
 from octosr.runs.weights import describe_technique, load_technique
 from octosr.techniques.base import psnr_per_image
@@ -32,7 +33,6 @@ from octosr.techniques.moesr.finetune import FineTuning, fine_tune
 from octosr.techniques.moesr.module import MoESR
 from octosr.techniques.moesr.network import bicubic
 from octosr.techniques.moesr.stage import MoESRStage
-from octosr.techniques.moesr.training import quantise
 
 TEST_IDS = 2**41
 """Ids of the test kernels: no training sample has them."""

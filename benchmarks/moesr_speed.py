@@ -19,13 +19,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from octosr.degradation.aligned import trim
+from octosr.degradation.rounding import quantise
 from octosr.techniques.moesr.finetune import FineTuning, fine_tune
 from octosr.techniques.moesr.gating import gating_scores
 from octosr.techniques.moesr.network import Expert, bicubic
 from octosr.techniques.moesr.plan import Plan, crop_sizes, one_cycle
 from octosr.techniques.moesr.stage import MoESRStage
 from octosr.techniques.moesr.symmetry import turn, turn_back
-from octosr.techniques.moesr.training import quantise, sobel_magnitude
+from octosr.techniques.moesr.training import sobel_magnitude
 
 
 def states(stage: MoESRStage) -> list[list[dict[str, Tensor]]]:

@@ -10,6 +10,7 @@ import torch
 from scipy.ndimage import sobel
 
 from octosr.degradation.aligned import aligned_kernels, covariances
+from octosr.degradation.rounding import quantise
 from octosr.techniques.moesr.grid import ExpertGrid
 from octosr.techniques.moesr.network import root_covariances
 from octosr.techniques.moesr.training import (
@@ -19,7 +20,6 @@ from octosr.techniques.moesr.training import (
     ise_loss,
     ise_target,
     ken_loss,
-    quantise,
     random_degradation,
     sobel_magnitude,
 )

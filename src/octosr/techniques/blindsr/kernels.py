@@ -13,6 +13,7 @@ and begin at a fifth of an LR pixel.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -21,6 +22,8 @@ from torch import Tensor
 from octosr.degradation.aligned import covariances, margin, parameters_of, strided_blur
 from octosr.degradation.random import SampleRandom
 from octosr.errors import ConfigError
+
+KERNEL_SIZES = {scale: 12 * scale + 1 for scale in (2, 4, 8)}
 
 
 @dataclass(frozen=True)
@@ -61,12 +64,22 @@ class KernelSpace:
     @classmethod
     def standard(cls, scale: int) -> KernelSpace:
         """Ours: 0.2 to 2 LR pixels, kernels that reach three of the largest standard deviation."""
-        return cls(scale, 12 * scale + 1, 0.2 * scale, 2.0 * scale)
+        return cls(scale, KERNEL_SIZES[scale], 0.2 * scale, 2.0 * scale)
 
     @classmethod
     def published(cls, scale: int = 2) -> KernelSpace:
         """That of the public code, which is for x2; at other scales its constants times s/2."""
         return cls(scale, 7 * scale + 1, 0.0005 * scale, 2.0 * scale, aligned=False)
+
+    def numbers(self) -> tuple[float, float, float, float]:
+        """Size, smallest and largest standard deviation, and whether aligned: what a checkpoint keeps."""
+        return float(self.size), self.sigma_min, self.sigma_max, float(self.aligned)
+
+    @classmethod
+    def of_numbers(cls, scale: int, numbers: Sequence[float]) -> KernelSpace:
+        """The inverse of :meth:`numbers`."""
+        size, low, high, aligned = numbers
+        return cls(scale, int(size), low, high, bool(aligned))
 
     @property
     def rim(self) -> int:

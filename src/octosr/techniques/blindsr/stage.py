@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
 
 from octosr.degradation.resize import resize
+from octosr.degradation.rounding import quantise
 from octosr.techniques.blindsr.kernels import KernelSpace
 from octosr.techniques.blindsr.network import Discriminator, Generated, Generator
-
-
-class StageResult(NamedTuple):
-    """What one stage made of a batch.
-
-    ``sr`` (B, 3, s*h, s*w), not clamped; ``parameters`` (B, 3), the one kernel that describes each image best;
-    ``kernel`` (B, K, K), that kernel (where it varies over the image: its mean).
-    """
-
-    sr: Tensor
-    parameters: Tensor
-    kernel: Tensor
 
 
 class BlindSRStage(nn.Module):
@@ -71,13 +58,19 @@ class BlindSRStage(nn.Module):
             fresh = nn.Linear(space.size**2, encoder.out_features)
             self.generator.encoder = fresh.to(device=encoder.weight.device, dtype=encoder.weight.dtype)
         self._space = space
-        numbers = (space.size, space.sigma_min, space.sigma_max, float(space.aligned))
-        self.space_numbers.copy_(torch.tensor(numbers, dtype=torch.float64))
+        self.space_numbers.copy_(torch.tensor(space.numbers(), dtype=torch.float64))
 
     def enlarge(self, lr: Tensor) -> Tensor:
-        """Bicubic interpolation of (B, 3, h, w), the generator's second input; (B, 3, s*h, s*w)."""
+        """Bicubic interpolation of (B, 3, h, w), the generator's second input; (B, 3, s*h, s*w).
+
+        For the published kernels as in Pillow, which rounds to 8 bits after each direction: its results are what the
+        published weights were trained with.
+        """
         height, width = (side * self.scale for side in lr.shape[-2:])
-        return resize(lr, (height, width))
+        if self.space.aligned:
+            return resize(lr, (height, width))
+        across = quantise(resize(lr, (lr.shape[-2], width), border="renormalise"))
+        return quantise(resize(across, (height, width), border="renormalise"))
 
     def encode(self, parameters: Tensor) -> Tensor:
         """Codes of kernels, (..., 3) to (..., C)."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from octosr.degradation.aligned import compose
+from octosr.degradation.rounding import quantise
 from octosr.errors import ConfigError
 from octosr.techniques.moesr import checks, phases, training
 from octosr.techniques.moesr.finetune import FineTuning, fine_tune
@@ -169,7 +170,7 @@ class MoESR(PhasedTraining):
 
         Not rounded otherwise: a last digit that tips a rounding over would make a batch differ from single images.
         """
-        return training.quantise(images) if self.official_quirks else images.clamp(0, 1)
+        return quantise(images) if self.official_quirks else images.clamp(0, 1)
 
     def predict_step(self, batch: dict[str, Any], batch_idx: int = 0) -> dict[str, Any]:
         """Super-resolve one evaluation batch; ``kernel`` (B, K, K) is the blur from the HR image down to the LR image.

@@ -11,11 +11,12 @@ from torch import Tensor
 
 from octosr.degradation.aligned import strided_blur, trim
 from octosr.degradation.random import SampleRandom
+from octosr.degradation.rounding import quantise
 from octosr.nn.crops import centre_probabilities, corners, cut, gradient_maps
 from octosr.techniques.moesr.bank import Stack
 from octosr.techniques.moesr.network import bicubic
 from octosr.techniques.moesr.stage import SMALLEST_REST, MoESRStage
-from octosr.techniques.moesr.training import quantise, sobel_magnitude
+from octosr.techniques.moesr.training import sobel_magnitude
 
 if TYPE_CHECKING:
     from octosr.techniques.moesr.finetune import FineTuning

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from octosr.degradation.aligned import strided_blur, trim
 from octosr.degradation.random import SampleRandom
+from octosr.degradation.rounding import quantise
 from octosr.techniques.moesr.gating import gating_scores
 from octosr.techniques.moesr.grid import SETTINGS, THETAS, variance_factor
 from octosr.techniques.moesr.network import ISE_FIELD, ISE_STRIDE, bicubic, root_covariances
@@ -27,11 +28,6 @@ from octosr.techniques.moesr.network import SETTINGS_COUNT as SCORES
 from octosr.techniques.moesr.stage import MoESRStage
 
 IseTarget = Literal["sharpness", "error"]
-
-
-def quantise(images: Tensor) -> Tensor:
-    """Clamp to [0, 1] and round to multiples of 1/255, as an 8-bit file does."""
-    return images.clamp(0, 1).mul(255).round().div(255)
 
 
 def sobel_magnitude(images: Tensor) -> Tensor:

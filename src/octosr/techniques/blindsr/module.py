@@ -1,0 +1,150 @@
+"""BlindSR as a technique: a generator for any blur, and a discriminator that finds the blur."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torchmetrics import MeanMetric
+
+from octosr.degradation.rounding import quantise
+from octosr.errors import ConfigError
+from octosr.techniques.blindsr import checks, phases
+from octosr.techniques.blindsr.estimate import StageEstimate, compose_estimates
+from octosr.techniques.blindsr.kernels import KERNEL_SIZES, KernelSpace
+from octosr.techniques.blindsr.phased import PhasedTraining
+from octosr.techniques.blindsr.search import super_resolve_stage
+from octosr.techniques.blindsr.settings import Search
+from octosr.techniques.blindsr.stage import BlindSRStage
+from octosr.techniques.blindsr.training import Drawing
+from octosr.techniques.blindsr.weights import load_blindsr
+
+
+class BlindSR(PhasedTraining):
+    """Blind image super-resolution with a kernel discriminator (Cornillere et al., SIGGRAPH Asia 2019).
+
+    The generator enlarges an image for a given blur; the discriminator sees from its features what a wrong blur has
+    done to the image. At test time the blur with the least error is searched for, a batch together.
+
+    Args:
+        name: see :class:`~octosr.techniques.base.Technique`.
+        stages: scale factors out of 2, 4, 8, applied one after the other. A scale that comes several times is one and
+            the same network: ``(2, 2, 2)`` is one x2 network used three times, and as much to train and to keep.
+        code: length of a kernel's code.
+        features, growth, layers: sizes of both networks, see :class:`~octosr.techniques.blindsr.network.Generator`.
+        blocks: dense blocks of each network; None: twice the scale.
+        kernel_sizes: side of the blur kernels at each scale; must be 2*m*scale + 1. Our 12*scale + 1 reach three of the
+            largest standard deviation.
+        sigmas: the smallest and the largest standard deviation of the kernels in LR pixels.
+        phase: what training trains: ``generator``, ``discriminator``, or ``all`` one after the other.
+        generator_steps, discriminator_steps: length of each phase.
+        generator_rate, discriminator_rate: learning rates of Adam, falling to a hundredth along a cosine.
+        mosaic: share of the training images whose blur varies over the image.
+        near_share: share of the discriminator's wrong kernels that are nearly right.
+        near: how nearly: standard deviations differ by up to this share of their range, angles of half a turn.
+        lr_patch: side of the LR crops of training, in pixels.
+        hr_patch: side of the HR crops asked for; None for what the largest stage needs.
+        search: the search for the kernel: ``preset`` (fast or paper) and what differs from it, see ``Search``.
+        official_quirks: kernels, enlargement and search as the public code has them, to reproduce it. Published
+            weights bring its kernels and its enlargement with or without this; the search is then ours or theirs.
+        seed: of the kernels drawn in training.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    needs_grad: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        stages: Sequence[int] = (2, 2, 2),
+        code: int = 15,
+        features: int = 64,
+        growth: int = 16,
+        layers: int = 5,
+        blocks: int | None = None,
+        kernel_sizes: Mapping[int, int] = KERNEL_SIZES,
+        sigmas: Sequence[float] = (0.2, 2.0),
+        phase: phases.Phase = "all",
+        generator_steps: int = 200_000,
+        discriminator_steps: int = 100_000,
+        generator_rate: float = 1e-3,
+        discriminator_rate: float = 1e-3,
+        mosaic: float = 0.25,
+        near_share: float = 0.25,
+        near: float = 0.1,
+        lr_patch: int = 64,
+        hr_patch: int | None = None,
+        search: Mapping[str, Any] | None = None,
+        official_quirks: bool = False,
+        seed: int = 0,
+    ) -> None:
+        checks.stages(stages)
+        checks.at_least({"code": code, "features": features, "growth": growth, "layers": layers}, 1)
+        checks.at_least({"blocks": 1 if blocks is None else blocks}, 1)
+        checks.at_least({"generator_steps": generator_steps, "discriminator_steps": discriminator_steps}, 0)
+        checks.at_least({"lr_patch": lr_patch}, 8)
+        checks.above_zero({"generator_rate": generator_rate, "discriminator_rate": discriminator_rate, "near": near})
+        checks.shares({"mosaic": mosaic, "near_share": near_share, "near": near})
+        checks.choice("phase", phase, (*phases.ORDER, "all"))
+        bounds = checks.sigmas(sigmas)
+        super().__init__(name, stages, None, hr_patch or 1)
+        self.official_quirks, self.lr_patch = bool(official_quirks), int(lr_patch)
+        self.schedule = phases.Schedule(phase, generator_steps, discriminator_steps, generator_rate, discriminator_rate)
+        self.drawing = Drawing(int(seed), float(mosaic), float(near_share), float(near))
+        self.search = Search.of(search or {}, official_quirks=self.official_quirks)
+        self.val_loss = MeanMetric()
+        sizes = {int(s): int(k) for s, k in kernel_sizes.items()}
+        self.stage_networks = nn.ModuleDict()
+        for scale in dict.fromkeys(self.stages):
+            if scale not in sizes:
+                raise ConfigError(f"technique.kernel_sizes has no entry for x{scale}: it has {sizes}.")
+            space = KernelSpace(scale, sizes[scale], bounds[0] * scale, bounds[1] * scale)
+            if self.official_quirks:
+                space = KernelSpace.published(scale)
+            self.stage_networks[f"x{scale}"] = BlindSRStage(space, code, features, growth, layers, blocks)
+        if hr_patch is None:
+            needed = max(s.scale * lr_patch + 2 * s.space.rim for s in self.all_stages())
+            self.hr_patch = -(-needed // self.scale) * self.scale
+
+    def super_resolve(self, lr: Tensor) -> Tensor:
+        """Super-resolve (B, 3, h, w) to (B, 3, scale*h, scale*w), not clamped; each image by itself, all together."""
+        return self.estimate(lr)[-1].sr
+
+    def estimate(self, lr: Tensor) -> list[StageEstimate]:
+        """What every pass makes of a batch (B, 3, h, w)."""
+        phases.require_all(self.all_stages())
+        found: list[StageEstimate] = []
+        for scale in self.stages:
+            # The search differentiates, whatever mode the caller is in.
+            with torch.inference_mode(False), torch.no_grad():
+                images = self._between(lr.float()) if found else lr.float().clone()
+                found.append(super_resolve_stage(self.stage(scale), images, self.search))
+            lr = found[-1].sr
+        return found
+
+    def _between(self, images: Tensor) -> Tensor:
+        """What a pass hands to the next: clamped; with the quirks rounded to 8 bits, as runs of the public code.
+
+        Not rounded otherwise: a last digit that tips a rounding over would make a batch differ from single images.
+        """
+        return quantise(images) if self.official_quirks else images.clamp(0, 1)
+
+    def predict_step(self, batch: dict[str, Any], batch_idx: int = 0) -> dict[str, Any]:
+        """Super-resolve one evaluation batch; ``kernel`` (B, K, K) is the blur from the HR image down to the LR image.
+
+        With several stages the HR image is reduced by the last one first, and the kernel is that of all reductions;
+        where it varies over the image it is the mean, and ``kernel_map`` (B, gy, gx, K, K) has all of them.
+        """
+        estimates = self.estimate(batch["lr"])
+        kernel, kernel_map = compose_estimates(estimates)
+        return {"name": batch["name"], "sr": estimates[-1].sr, "kernel": kernel, "kernel_map": kernel_map}
+
+    def load_weights(self, paths: Sequence[Path]) -> str:
+        """Load one of our checkpoints, or published files, see ``weights.py``."""
+        return load_blindsr(self, paths)
