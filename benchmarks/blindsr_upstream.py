@@ -34,8 +34,7 @@ def load_upstream(clone: Path) -> dict[str, ModuleType]:
     """Its modules ``model``, ``degradation`` and ``image_utils``."""
     folder = clone / "src"
     if not (folder / "model.py").is_file():
-        raise SystemExit(
-            f"{folder / 'model.py'} is not there: --upstream must be a clone of github.com/sunreef/BlindSR."
-        )
+        missing = folder / "model.py"
+        raise SystemExit(f"{missing} is not there: --upstream must be a clone of github.com/sunreef/BlindSR.")
     sys.path.insert(0, str(folder))
     return {name: importlib.import_module(name) for name in ("model", "degradation", "image_utils")}
