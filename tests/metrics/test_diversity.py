@@ -121,6 +121,17 @@ def test_copies_are_memorisation_also_when_they_are_mirrored() -> None:
     assert found.pairwise_ratio == pytest.approx(1, abs=0.1)  # they are varied all the same
 
 
+def test_noise_is_varied_but_not_fine() -> None:
+    reals = pictures(20, 2)
+    noise = torch.rand(20, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    found = diversity(noise, reals)
+    assert found.pairwise_ratio > 1
+    (level, line), *more = findings(found)
+    assert (level, more) == ("warn", [])
+    assert line.startswith("unlike the training images: a sample's distance")
+    assert findings(found, far_above=100) == []
+
+
 def test_too_few_or_equal_real_images_give_no_verdict() -> None:
     alone = diversity(pictures(3, 0), pictures(1, 1))
     assert math.isnan(alone.pairwise_ratio)

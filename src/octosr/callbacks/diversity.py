@@ -14,7 +14,7 @@ from torch import Tensor
 from octosr.callbacks.length import KimgInterval
 from octosr.callbacks.samples import samples
 from octosr.errors import ConfigError
-from octosr.metrics.functional.diversity import FAIL_BELOW, WARN_BELOW, Diversity, diversity, findings
+from octosr.metrics.functional.diversity import FAIL_BELOW, FAR_ABOVE, WARN_BELOW, Diversity, diversity, findings
 from octosr.techniques.base import GenerativeTechnique
 
 log = logging.getLogger(__name__)
@@ -35,6 +35,7 @@ class DiversityAlarm(Callback):
         samples: images of seeds 0, 1, ... to look at.
         warn_below: ratio to the real images below which there is a warning.
         fail_below: ratio below which it is an error.
+        far_above: ratio above which samples are unlike the training images, a warning too.
 
     Raises:
         ConfigError: limits that are no limits.
@@ -46,6 +47,7 @@ class DiversityAlarm(Callback):
         samples: int = 100,
         warn_below: float = WARN_BELOW,
         fail_below: float = FAIL_BELOW,
+        far_above: float = FAR_ABOVE,
     ) -> None:
         if samples < 2:
             raise ConfigError(f"diversity.samples must be 2 or more, to be compared with each other, but is {samples}.")
@@ -53,7 +55,7 @@ class DiversityAlarm(Callback):
             raise ConfigError(
                 f"diversity.fail_below={fail_below:g} must not be above diversity.warn_below={warn_below:g}."
             )
-        self.samples, self.warn_below, self.fail_below = samples, warn_below, fail_below
+        self.samples, self.warn_below, self.fail_below, self.far_above = samples, warn_below, fail_below, far_above
         self.last: Diversity | None = None
         self._interval = KimgInterval(every_kimg)
         self._worst: dict[str, str] = {}
@@ -82,7 +84,7 @@ class DiversityAlarm(Callback):
         for logger in trainer.loggers:
             known = {key: value for key, value in values.items() if not math.isnan(value)}
             logger.log_metrics(known, step=trainer.global_step)
-        lines = findings(found, self.warn_below, self.fail_below)
+        lines = findings(found, self.warn_below, self.fail_below, self.far_above)
         now = {line.split(":")[0]: severity for severity, line in lines}
         for severity, line in lines:
             what = line.split(":")[0]

@@ -91,9 +91,8 @@ def find_inception(weights: str | Path | None) -> Path:
     path = cached if weights is None else Path(weights).expanduser()
     if not path.is_file():
         raise MissingMetricError(
-            f"FID and KID need the file {INCEPTION_FILE} (about 91 MB), which was not found. Looked at: "
-            f"{path.absolute()}. Fetch it from {INCEPTION_URL} and name it with diversity.inception=PATH, "
-            f"or put it at {cached}."
+            f"FID and KID need the file {INCEPTION_FILE} (about 91 MB, {INCEPTION_URL}), which was not found at "
+            f"{path.absolute()}. Name it with diversity.inception=PATH, or put it into torch's cache folder."
         )
     return path
 

@@ -29,7 +29,7 @@ from octosr.evaluation.saved import in_threads, pixels_of
 from octosr.hashing import cached_sha256, file_sha256
 from octosr.metrics.diversity import LpipsDiversity, fid_and_kid, find_inception, load_inception
 from octosr.metrics.functional.diversity import Diversity, diversity, findings
-from octosr.metrics.lpips_network import find_backbone
+from octosr.metrics.lpips_network import BACKBONES, find_backbone
 from octosr.runs.judge import Cell
 from octosr.runs.sweep import warn
 
@@ -66,6 +66,17 @@ class Network:
         return cached_sha256(self.path) if self.path is not None else None
 
 
+def _lpips_file(weights: str | None) -> Path:
+    try:
+        return find_backbone(_LPIPS_NET, weights, False, "lpips")
+    except MissingMetricError as error:
+        file = BACKBONES[_LPIPS_NET].file
+        raise MissingMetricError(
+            f"LPIPS needs the file {file}, which was not found{f' at {weights}' if weights else ''}. Name it with "
+            f"diversity.lpips=PATH, or put it into torch's cache folder."
+        ) from error
+
+
 def diversity_path(cfg: DictConfig, technique: str, dataset: str) -> Path:
     """Where the statistics of a cell stand."""
     return Path(cfg.output_root) / "diversity" / technique / f"{dataset}.json"
@@ -90,7 +101,7 @@ def measure_diversity(cfg: DictConfig, cell: Cell, device: Callable[[], torch.de
     names = [name for name, path in cell.files.items() if path.is_file()][: int(cfg.diversity.samples)]
     if len(names) < 2 or not training:
         return {}
-    lpips = Network.look(lambda: find_backbone(_LPIPS_NET, cfg.diversity.lpips, False, "lpips"))
+    lpips = Network.look(lambda: _lpips_file(cfg.diversity.lpips))
     inception = Network.look(lambda: find_inception(cfg.diversity.inception))
     files, reals = [cell.files[name] for name in names], dict(list(training.items())[:MOST_REALS])
     digests = in_threads(file_sha256, [*files, *reals.values()])
@@ -110,9 +121,9 @@ def measure_diversity(cfg: DictConfig, cell: Cell, device: Callable[[], torch.de
         content = _measure(samples, images, readable, [path.stem for path in bank.paths], lpips, inception, device)
     content |= {
         "key": key, "technique": cell.technique, "dataset": cell.dataset, "kind": cell.kind,
-        "filter": filter, "warn_below": float(cfg.diversity.warn_below), "fail_below": float(cfg.diversity.fail_below),
+        "filter": filter, "limits": {n: float(cfg.diversity[n]) for n in ("warn_below", "fail_below", "far_above")},
     }  # fmt: skip
-    content["findings"] = _findings(content["distances"], content["warn_below"], content["fail_below"])
+    content["findings"] = _findings(content["distances"], content["limits"])
     if cell.kind == "stand-in":
         content["warning"] = STANDIN_LABEL
     write_bytes(path, (json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n").encode())
@@ -198,12 +209,12 @@ def _figures(found: Diversity) -> dict[str, float | None]:
     return {name: None if math.isnan(value) else value for name, value in values.items()}
 
 
-def _findings(measured: Mapping[str, Any], warn_below: float, fail_below: float) -> list[dict[str, str]]:
+def _findings(measured: Mapping[str, Any], limits: Mapping[str, float]) -> list[dict[str, str]]:
     lines = []
     for distance, figures in measured.items():
         numbers = {n: math.nan if figures[n] is None else figures[n] for n in _NUMBERS if not n.endswith("_ratio")}
         found = Diversity(0, 0, nearest_distance=torch.empty(0), nearest_image=torch.empty(0), **numbers)
-        for severity, line in findings(found, warn_below, fail_below):
+        for severity, line in findings(found, **limits):
             lines.append({"severity": severity, "distance": distance, "line": line})
     return lines
 
@@ -215,8 +226,11 @@ def _say(cell: Cell, content: Mapping[str, Any], path: Path) -> None:
         "diversity of %d images: pairs %s, distance to the nearest training image %s of what real images have (%s)",
         content["samples"], words["pairwise_ratio"], words["nearest_ratio"], path,
     )  # fmt: skip
+    reasons: dict[str, list[str]] = {}
     for name, reason in content["not_available"].items():
-        log.info("%s is not available: %s", name, reason)
+        reasons.setdefault(reason, []).append(name)
+    for reason, names in reasons.items():
+        log.info("not available: %s. %s", ", ".join(names), reason)
     for finding in content["findings"]:
         warn(f"{cell.technique} on {cell.dataset}, {finding['distance']}: {finding['line']}")
     cell.notes += dict.fromkeys(finding["line"].split(":")[0] for finding in content["findings"])

@@ -59,7 +59,8 @@ def report(cfg: DictConfig) -> None:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("analysing", total=None)
-        document = build_document(scores, states=states, options=options)
+        generated = inputs.generated(cfg, scores)
+        document = build_document(scores, states=states, options=options, generated=generated)
         if standins:
             document = replace(document, title=f"{document.title} (STAND-IN data)")
         exported, page = write(document, scores, folder, cfg, bar)

@@ -15,6 +15,7 @@ from octosr.runs.cells import read_states
 from octosr.scores.store import ScoreStore
 from octosr.study import names
 from octosr.study.inputs import Cell, ScoreSet, read_scores
+from octosr.study.inputs.diversity import Generated, read_generated
 from octosr.study.inputs.score_set import empty
 from octosr.study.manifest import State
 from octosr.study.options import Options
@@ -108,6 +109,14 @@ def options(cfg: DictConfig, scores: ScoreSet) -> Options:
         )
     except ValueError as error:
         raise ConfigError(str(error)) from error
+
+
+def generated(cfg: DictConfig, scores: ScoreSet) -> Generated:
+    """What was measured of the sets of generated images among the scores."""
+    if cfg.inputs is not None:
+        return Generated()  # scores from elsewhere: what was measured here is of other images
+    hr = Path(cfg.images) if cfg.images is not None else Path(cfg.output_root) / "hr"
+    return read_generated(Path(cfg.output_root) / "diversity", _cells(scores.frame), hr)
 
 
 def states(cfg: DictConfig) -> dict[Cell, State]:

@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from octosr.study.analysis import Analysis
 from octosr.study.document import Document
 from octosr.study.inputs import Cell, ScoreSet
+from octosr.study.inputs.diversity import Generated
 from octosr.study.manifest import State
 from octosr.study.options import Options
 from octosr.study.sections.against_published import against_published
@@ -15,6 +16,7 @@ from octosr.study.sections.agreements import agreements
 from octosr.study.sections.behaviours import behaviour
 from octosr.study.sections.checks import checks
 from octosr.study.sections.coverage import coverage
+from octosr.study.sections.generated import generated_images
 from octosr.study.sections.improvements import improvements
 from octosr.study.sections.methods import methods
 from octosr.study.sections.overall import overall
@@ -24,7 +26,11 @@ from octosr.study.summary import summarise
 
 
 def build_document(
-    scores: ScoreSet, *, states: Mapping[Cell, State] | None = None, options: Options | None = None
+    scores: ScoreSet,
+    *,
+    states: Mapping[Cell, State] | None = None,
+    options: Options | None = None,
+    generated: Generated | None = None,
 ) -> Document:
     """The report of a set of scores, however much or little of it there is.
 
@@ -32,6 +38,7 @@ def build_document(
         scores: see :func:`octosr.study.inputs.read_scores`.
         states: what a sweep says about its cells, e.g. which failed and why.
         options: settings.
+        generated: what was measured of sets of generated images; see :mod:`octosr.study.inputs.diversity`.
 
     Raises:
         InputError: a technique or metric that the options name has no score.
@@ -44,6 +51,8 @@ def build_document(
         sections += [overall(analysis), improvements(analysis), behaviour(analysis)]
         sections += [tests(analysis, metric) for metric in analysis.metrics]
         sections += [agreements(analysis), against_published(analysis)]
+    if generated is not None and (generated.sets or generated.damaged):
+        sections.append(generated_images(generated))
     sections.append(methods(analysis))
     return Document(analysis.options.title, summarise(analysis, gates.gates), sections, facts(analysis))
 

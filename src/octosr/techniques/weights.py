@@ -95,5 +95,7 @@ def load_checkpoint_weights(module: nn.Module, paths: Sequence[Path]) -> str:
         ]
         raise WrongWeightsError(f"{paths[0]} does not fit {type(module).__name__}; tensors {'; '.join(parts)}.")
     module.load_state_dict(state)
+    if "images_shown" in state:  # a generative technique: steps of two optimisers mean nothing to a reader
+        return f"weights {paths[0]} (trained for {int(state['images_shown']) / 1000:g} kimg)"
     step = content.get("global_step")
     return f"weights {paths[0]}" + (f" (trained for {step} steps)" if step is not None else "")

@@ -28,6 +28,8 @@ from torch import Tensor
 LARGEST_SIDE, SMALLEST_SIDE = 64, 4
 WARN_BELOW, FAIL_BELOW = 0.5, 0.2
 """Of the real images' distance: below the first a set of samples is suspect, below the second it is a failure."""
+FAR_ABOVE = 3.0
+"""So many times as far from the training images as these from each other: the samples are something else, say noise."""
 
 
 def unit_range(images: Tensor) -> Tensor:
@@ -210,34 +212,38 @@ def diversity(samples: Tensor, reals: Tensor) -> Diversity:
     )
 
 
-def findings(found: Diversity, warn_below: float = WARN_BELOW, fail_below: float = FAIL_BELOW) -> list[tuple[str, str]]:
+def findings(
+    found: Diversity, warn_below: float = WARN_BELOW, fail_below: float = FAIL_BELOW, far_above: float = FAR_ABOVE
+) -> list[tuple[str, str]]:
     """What is suspicious, in words with the figures.
 
     Args:
         found: the statistics.
         warn_below: ratio to the real images below which a line is a ``warn``.
         fail_below: below which it is a ``fail``.
+        far_above: ratio above which samples are unlike the training images, a ``warn``: nothing that is varied because
+            it is noise is fine.
 
     Returns:
-        (``warn`` or ``fail``, one line) for collapse and for memorisation; empty where nothing is.
+        (``warn`` or ``fail``, one line) for collapse and for memorisation, or for samples that are unlike the training
+        images; empty where nothing is.
     """
+    nearest = "a sample's distance to the nearest training image is"
     lines = []
     for ratio, what, here, there in (
         (found.pairwise_ratio, "mode collapse: two samples differ by", found.pairwise, found.pairwise_reals),
-        (
-            found.nearest_ratio,
-            "memorisation: a sample's distance to the nearest training image is",
-            found.nearest,
-            found.nearest_reals,
-        ),
+        (found.nearest_ratio, f"memorisation: {nearest}", found.nearest, found.nearest_reals),
     ):
         if ratio < warn_below:
             severe = ratio < fail_below
-            limit = fail_below if severe else warn_below
-            lines.append(
-                (
-                    "fail" if severe else "warn",
-                    f"{what} {here:.3f}, {ratio:.2f}x the {there:.3f} of the real images (limit {limit:g}x)",
-                )
-            )
+            limit = f"limit {fail_below if severe else warn_below:g}x"
+            lines.append(("fail" if severe else "warn", _line(what, here, ratio, there, limit)))
+    if found.nearest_ratio > far_above:
+        line = _line(f"unlike the training images: {nearest}", found.nearest, found.nearest_ratio, found.nearest_reals,
+                     f"limit {far_above:g}x")  # fmt: skip
+        lines.append(("warn", line))
     return lines
+
+
+def _line(what: str, here: float, ratio: float, there: float, limit: str) -> str:
+    return f"{what} {here:.3f}, {ratio:.2f}x the {there:.3f} of the real images ({limit})"

@@ -8,6 +8,7 @@ from octosr.study.figures.agreement import agreement
 from octosr.study.figures.bars import improvement_bars, overlap_bars
 from octosr.study.figures.distributions import distributions
 from octosr.study.figures.matrix import heatmap, win_tie_loss
+from octosr.study.figures.mosaic import sample_mosaic
 from octosr.study.figures.published import published_against_ours
 from octosr.study.figures.ranks import cd_diagram, rank_chart
 from octosr.study.figures.render import to_png, to_svg
@@ -23,6 +24,7 @@ __all__ = [
     "overlap_bars",
     "published_against_ours",
     "rank_chart",
+    "sample_mosaic",
     "style_of",
     "to_png",
     "to_svg",
