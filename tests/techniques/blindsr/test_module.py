@@ -70,7 +70,7 @@ class Loop:
             optimizer.zero_grad()
             technique.training_step(self.batches(number)).backward()
             technique.on_before_optimizer_step(optimizer)
-            optimizer.step()
+            technique.optimizer_step(0, number, optimizer)
             technique.on_train_batch_end(None, None, number)
         return self
 

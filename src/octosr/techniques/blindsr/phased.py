@@ -116,14 +116,24 @@ class PhasedTraining(SingleImageTechnique):
         return hr[..., top : top + side, left : left + side]
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Set the learning rate of the phase; the other's is zero, so that nothing of it moves."""
+        """Set the learning rate of the phase, and forget the zeros that several processes have for other gradients.
+
+        With zeros Adam would count steps for networks that are not trained yet, and their first ones be too long.
+        """
         done = min(phases.steps_done(stage, self._phase) for stage in self.all_stages())
         for group, name in zip(optimizer.param_groups, phases.ORDER, strict=True):
             group["lr"] = self.schedule.rate(name, done) if name == self._phase else 0.0
+            if name != self._phase:
+                for parameter in group["params"]:
+                    parameter.grad = None
+
+    def optimizer_step(self, *arguments: Any, **settings: Any) -> None:
+        """Take the step and count it: here, so that a checkpoint written right afterwards has both."""
+        super().optimizer_step(*arguments, **settings)
+        phases.count_step(self.all_stages(), self._phase)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Count the step; go on to the next phase."""
-        phases.count_step(self.all_stages(), self._phase)
+        """Go on to the next phase."""
         before = self._phase
         self._settle_phase()
         if self._phase != before:

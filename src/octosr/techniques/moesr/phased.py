@@ -132,17 +132,27 @@ class PhasedTraining(SingleImageTechnique):
         return hr[..., top : top + side, left : left + side]
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Set the learning rate of the phase; the others' are zero, so that nothing of theirs moves."""
+        """Set the learning rate of the phase, and forget the zeros that several processes have for other gradients.
+
+        With zeros Adam would count steps for networks that are not trained yet, and their first ones be too long.
+        """
         done = min(phases.steps_done(stage, self._phase, self._counted()) for stage in self.all_stages())
         for group, name in zip(optimizer.param_groups, phases.ORDER, strict=True):
             group["lr"] = self.schedule.rate(name, done) if name == self._phase else 0.0
+            if name != self._phase:
+                for parameter in group["params"]:
+                    parameter.grad = None
 
     def _counted(self) -> int | None:
         """Whose steps count in the phase of the experts: the middle one's, which is trained from the start."""
         return self.expert if self.expert is not None else MIDDLE
 
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Count the step; hand the middle expert's weights on after the warm start; go on to the next phase."""
+    def optimizer_step(self, *arguments: Any, **settings: Any) -> None:
+        """Take the step and count it; hand the middle expert's weights on after the warm start.
+
+        Here, so that a checkpoint written right afterwards has the step and its count.
+        """
+        super().optimizer_step(*arguments, **settings)
         active = self.active_experts() if self._phase == "experts" else []
         phases.count_step(self.all_stages(), self._phase, active)
         if active == [MIDDLE] and self.expert is None:
@@ -151,6 +161,9 @@ class PhasedTraining(SingleImageTechnique):
                     stage.bank.broadcast(MIDDLE)
                     stage.expert_steps.fill_(self.schedule.warm)
                     self._broadcast_moments(stage)
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Go on to the next phase."""
         before = self._phase
         self._settle_phase()
         if self._phase != before:
