@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from omegaconf import DictConfig, OmegaConf
 from octosr.catalog import DATASETS
 from octosr.runs.build import build_technique, plain
 from octosr.runs.cli import explain
-from octosr.techniques.base import SingleImageTechnique
+from octosr.runs.family import length
+from octosr.techniques.base import GenerativeTechnique, SingleImageTechnique
 from octosr.techniques.precomputed import Precomputed
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -76,8 +78,12 @@ def test_every_technique_builds(composer: Composer, technique: str, experiment: 
     cfg = composer("train", f"technique={technique}", experiment, "dataset=isaid", *where)
     built = build_technique(plain(cfg.technique), cfg)
     assert built.name == technique
-    assert isinstance(built, Precomputed if where else SingleImageTechnique)
-    assert isinstance(built, Precomputed) or built.scale == 8
+    assert isinstance(built, Precomputed if where else SingleImageTechnique | GenerativeTechnique)
+    assert not isinstance(built, SingleImageTechnique) or built.scale == 8
+    if isinstance(built, GenerativeTechnique):
+        assert 0 < built.kimg_total < math.inf
+        assert length(cfg, built)["max_steps"] == -1  # and it is not refused
+        assert experiment == "seed=0" or built.kimg_limit is not None
 
 
 def test_every_trainer_argument_can_be_set_without_plus(composer: Composer) -> None:

@@ -14,9 +14,9 @@ import pytest
 import torch
 from omegaconf import DictConfig
 from torch import Tensor
-from toy_gan import HERE, settings
+from toy_gan import HERE, ToyGan, settings
 
-from octosr.errors import ConfigError
+from octosr.errors import ConfigError, TrainingError
 from octosr.runs.train import train
 
 Toy = Callable[..., DictConfig]
@@ -75,6 +75,48 @@ def test_checkpoints_come_every_so_many_kimg(toy: Toy, tmp_path: Path, monkeypat
     )
     train(toy("train", "data.batch_size=5", "technique.kimg=0.05", "callbacks.last.every_kimg=0.02"))
     assert saved == [0.02, 0.04, 0.05]
+
+
+def test_a_signal_and_a_time_limit_stop_it_in_good_order(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    step = ToyGan.training_step
+
+    def interrupted(self: ToyGan, batch: dict[str, Tensor], batch_idx: int = 0) -> dict[str, Tensor]:
+        losses = step(self, batch, batch_idx)
+        if self.kimg == 0.02:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return losses
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ToyGan, "training_step", interrupted)
+        with pytest.raises(SystemExit) as caught:
+            train(toy("train"))
+    assert caught.value.code == 128 + signal.SIGTERM
+    assert "SIGTERM received: stopping after 0.02 kimg" in caplog.text
+    assert int(last(tmp_path / "out")["state_dict"]["images_shown"]) == 20
+    train(toy("train"))
+    train(toy("train", f"output_root={tmp_path / 'straight'}"))
+    same(last(tmp_path / "straight")["state_dict"], last(tmp_path / "out")["state_dict"])
+    limited = ("technique.kimg=null", "time_limit.total=0.2s", "time_limit.margin=0s")
+    found = train(toy("train", *limited, f"output_root={tmp_path / 'limited'}"))
+    assert found.values["kimg"] >= 0.004
+    assert f"stopping after {found.values['kimg']:g} kimg, and its state is saved" in caplog.text
+
+
+def test_a_loss_that_is_not_finite_stops_it_and_keeps_the_last_good_state(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = ToyGan.training_step
+
+    def broken(self: ToyGan, batch: dict[str, Tensor], batch_idx: int = 0) -> dict[str, Tensor]:
+        losses = step(self, batch, batch_idx)
+        return losses | {"loss_g": losses["loss_g"] * (float("nan") if self.kimg > 0.02 else 1)}
+
+    monkeypatch.setattr(ToyGan, "training_step", broken)
+    with pytest.raises(TrainingError, match=r"last good state is kept in .*last\.ckpt"):
+        train(toy("train"))
+    assert int(last(tmp_path / "out")["state_dict"]["images_shown"]) == 16
 
 
 @pytest.mark.parametrize(
