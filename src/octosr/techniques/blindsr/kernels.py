@@ -120,7 +120,12 @@ class KernelSpace:
 
     def canonical(self, parameters: Tensor) -> Tensor:
         """The same kernels, (B, 3), with sigma_1 >= sigma_2 > 0 and theta in [0, pi)."""
-        found = parameters_of(self.covariances(parameters))
+        return self.parameters_of(self.covariances(parameters))
+
+    @staticmethod
+    def parameters_of(covariances: Tensor) -> Tensor:
+        """The inverse of :meth:`covariances`, (B, 2, 2) to (B, 3), with sigma_1 >= sigma_2 and theta in [0, pi)."""
+        found = parameters_of(covariances)
         return torch.cat((found[:, :2].clamp_min(0).sqrt(), torch.remainder(-found[:, 2:], torch.pi)), 1)
 
     def draw(self, seed: int, sample_ids: Tensor, stream: str = "kernel") -> Tensor:
