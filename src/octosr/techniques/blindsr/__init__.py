@@ -1,4 +1,4 @@
-"""BlindSR, blind image super-resolution with a kernel discriminator (Cornillere et al., SIGGRAPH Asia 2019): how it works.
+"""BlindSR, super-resolution with a kernel discriminator (Cornillere et al., SIGGRAPH Asia 2019): how it works.
 
 **Model.** An LR image is its HR image blurred with a Gaussian and shrunk: ``LR = (HR * k)`` at every s-th pixel. The
 Gaussian has two standard deviations and an angle; which ones there are is a kernel space (``kernels``).
