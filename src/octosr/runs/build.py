@@ -20,6 +20,7 @@ from octosr.data.datamodule import ImageDataModule
 from octosr.data.whole import WholeSettings
 from octosr.errors import ConfigError, MissingMetricError, OctoSRError, nearest
 from octosr.metrics.base import ImageMetric
+from octosr.metrics.inapplicable import Inapplicable
 from octosr.runs.metrics_group import extra_node
 from octosr.runs.sweep import warn
 from octosr.techniques.base import GenerativeTechnique, SingleImageTechnique, Technique
@@ -107,12 +108,13 @@ def build_datamodule(cfg: DictConfig, technique: Technique | None = None) -> Ima
     )
 
 
-def build_metrics(cfg: DictConfig, kind: str) -> tuple[dict[str, ImageMetric], dict[str, str]]:
+def build_metrics(cfg: DictConfig, kind: str, generated: bool = False) -> tuple[dict[str, ImageMetric], dict[str, str]]:
     """The metrics that were asked for, before they have loaded anything large: see :func:`prepare_metrics`.
 
     Args:
         cfg: the run's config.
         kind: kind of the data; with ``metrics.on_missing=auto`` the study's data make a missing metric an error.
+        generated: the images have no references, so that a metric that needs one is not missed.
 
     Returns:
         The metrics by name, and for each that is not available here the reason.
@@ -127,6 +129,10 @@ def build_metrics(cfg: DictConfig, kind: str) -> tuple[dict[str, ImageMetric], d
         try:
             metrics[name] = build(node)
         except MissingMetricError as error:
+            made: Any = get_class(node["_target_"])
+            if generated and made.compares_with != "nothing":
+                metrics[name] = Inapplicable(name, made.compares_with, made.higher_is_better)
+                continue
             missing[name] = _not_available(cfg, kind, name, error)
     return metrics, missing
 

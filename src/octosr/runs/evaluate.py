@@ -65,7 +65,7 @@ def evaluate(cfg: DictConfig, show: bool = True) -> CellResult:
     precomputed = issubclass(technique_class(cfg), Precomputed)
     if precomputed or cfg.metrics.only:
         cell = precomputed_cell(cfg) if precomputed else saved_cell(cfg, is_generative(cfg))
-        metrics, missing = build_metrics(cfg, cell.kind)
+        metrics, missing = build_metrics(cfg, cell.kind, generated=cell.compares_with_nothing)
         if not is_first():
             return CellResult(cell.technique, cell.dataset, cell.kind)
         return _judge(cfg, cell, metrics, missing, lambda: _device(cfg), show)
@@ -81,7 +81,7 @@ def _evaluate(cfg: DictConfig, show: bool) -> CellResult:
     datamodule = build_datamodule(cfg)
     datamodule.prepare_data()
     datamodule.find()
-    metrics, missing = build_metrics(cfg, datamodule.kind)
+    metrics, missing = build_metrics(cfg, datamodule.kind, generated=is_generative(cfg))
     described = describe_technique(cfg)
     name = str(cfg.technique.name)
     recipe = Recipe(name, described.arguments, described.weights, int(cfg.seed), str(cfg.trainer.precision))

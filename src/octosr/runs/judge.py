@@ -56,6 +56,11 @@ class Cell:
     learned_from: dict[str, Path] = field(default_factory=dict)
     enlarged_by: str = "lanczos"
 
+    @property
+    def compares_with_nothing(self) -> bool:
+        """Whether none of the images has anything to be compared with, by nature."""
+        return bool(self.files) and all(self.files.keys() <= names.keys() for names in self.apart.values())
+
     def set_apart(self, reason: str, learned_from: Mapping[str, Path] | None = None, filter: str = "lanczos") -> None:
         """None of the images is compared with anything: such metrics are not applicable, which is not "missing"."""
         self.references, self.absent = {}, {}
@@ -125,8 +130,12 @@ def judge(
         problems += _score(cfg, table, {name: usable[name].to(where) for name in todo}, todo)
     frame = table.finish()
     for name, failures in table.failures.items():
+        by_reason: dict[str, list[str]] = {}
         for image, reason in failures:
-            log.warning("%s is not available for %s: %s", name, image, reason)
+            by_reason.setdefault(reason, []).append(image)
+        for reason, images_failed in by_reason.items():
+            more = f" and {len(images_failed) - 3} more" if len(images_failed) > 3 else ""
+            log.warning("%s is not available for %s%s: %s", name, ", ".join(images_failed[:3]), more, reason)
     columns = [*usable, *missing]
     return Judgement(_result(cfg, cell, frame, columns, missing, problems), frame, problems)
 

@@ -65,6 +65,17 @@ def test_as_many_images_as_the_dataset_has_and_nothing_to_compare_them_with(toy:
     assert set(frame["image"]) == {f"toy_gan:{name}" for name in sample_names(12)}  # it pairs with no other technique
 
 
+def test_a_metric_that_does_not_apply_is_not_missed(
+    toy: Toy, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "empty"))  # LPIPS's network is not here
+    for more in ((), ("metrics.only=true",)):
+        caplog.clear()
+        result = evaluate(toy("eval", "metrics=[rms_contrast,lpips]", "metrics.on_missing=error", *more))
+        assert result.words == {"lpips": "not applicable"}
+        assert "lpips is not available" not in caplog.text
+
+
 def test_the_weights_decide_and_not_the_batch_size(toy: Toy, trained: Path) -> None:
     evaluate(toy("eval", METRICS, "data.eval_batch_size=1"))
     folder = trained / "hr" / "toy_gan" / "folder"
