@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from blindsr_parity_search import compare_search
 from blindsr_upstream import load_upstream, on_cpu
 from PIL import Image
 from torch import Tensor, nn
@@ -127,6 +128,7 @@ def main() -> None:
         compare_kernels(upstream)
         lr = compare_enlargement(ours)
         compare_networks(ours, upstream, folder, lr)
+        compare_search(ours.stage(2), folder, worst)
 
 
 if __name__ == "__main__":

@@ -16,9 +16,9 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from octosr.degradation.rounding import quantise
 from torch import Tensor
 
+from octosr.degradation.rounding import quantise
 from octosr.techniques.blindsr import patches
 from octosr.techniques.blindsr.errors import frozen, mean_errors
 from octosr.techniques.blindsr.kernels import KernelSpace
