@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from octosr.degradation.resize import resize
-from octosr.degradation.rounding import quantise
 from octosr.techniques.blindsr.kernels import KernelSpace
 from octosr.techniques.blindsr.network import Discriminator, Generated, Generator
 
@@ -63,14 +64,15 @@ class BlindSRStage(nn.Module):
     def enlarge(self, lr: Tensor) -> Tensor:
         """Bicubic interpolation of (B, 3, h, w), the generator's second input; (B, 3, s*h, s*w).
 
-        For the published kernels as in Pillow, which rounds to 8 bits after each direction: its results are what the
-        published weights were trained with.
+        For the published kernels by Pillow, from 8 bits to 8 bits: that is what the published weights were trained
+        with, down to how Pillow rounds.
         """
         height, width = (side * self.scale for side in lr.shape[-2:])
         if self.space.aligned:
             return resize(lr, (height, width))
-        across = quantise(resize(lr, (lr.shape[-2], width), border="renormalise"))
-        return quantise(resize(across, (height, width), border="renormalise"))
+        pixels = lr.detach().clamp(0, 1).mul(255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+        large = [np.array(Image.fromarray(p).resize((width, height), Image.Resampling.BICUBIC)) for p in pixels]
+        return torch.from_numpy(np.stack(large)).permute(0, 3, 1, 2).to(lr).div(255)
 
     def encode(self, parameters: Tensor) -> Tensor:
         """Codes of kernels, (..., 3) to (..., C)."""
