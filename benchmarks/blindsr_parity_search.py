@@ -104,11 +104,12 @@ def compare_search(stage: BlindSRStage, folder: Path, worst: Any) -> None:
         start = best_published(stage, pieces)
         count = pieces.lr.shape[1]
         step = sweep_published(stage, pieces.only(0), start, SIDE[::-1], Search(steps=1))
-        sweep = sweep_published(stage, pieces, start, SIDE[::-1], Search(steps=1))
+        sweeps = {n: sweep_published(stage, pieces, start, SIDE[::-1], Search(steps=n)) for n in (1, 10)}
     print(f"  search on {count} patches from sigma {start[0, :2].tolist()}, theta {start[0, 2].item():.4f}")
     worst("start of the search", start[0], theirs.path[0])
     worst("kernel parameters after one step", step[0], theirs.path[1])
-    worst("after one sweep", sweep[0], theirs.path[count])
+    for n, sweep in sweeps.items():
+        worst(f"after {n} sweeps over all patches", sweep[0], theirs.path[n * count])
     found = super_resolve_stage(stage, lr, Search(patch=PATCH, steps=SWEEPS, official_quirks=True))
     moved = (theirs.path[-1] - theirs.path[0]).abs().max()
     public = theirs.path[-1].clone()

@@ -94,7 +94,8 @@ def test_images_below_the_patch_size_work(small_stage, smooth_images):
 
 
 def test_a_batch_is_what_each_image_is_alone(small_stage, smooth_images):
-    stage, lr = small_stage(2, published=True), smooth_images(3, 20, 24)
+    # in double precision: single precision has a gradient of rounding errors at kernels of one pixel, where these begin
+    stage, lr = small_stage(2, published=True).double(), smooth_images(3, 20, 24).double()
     settings = Search.of({"steps": 4, "patch": 16}, official_quirks=True)
     together = super_resolve_stage(stage, lr, settings)
     for n in range(3):
