@@ -36,13 +36,13 @@ def sets(reals: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
 
 
 def main(folders: list[str]) -> None:
-    """Print pairs/nearest of every set."""
+    """Print pairs/nearest/gap of every set."""
     for folder in folders:
         images = prepare_whole(load_bank(images_under(folder)), WholeSettings(128)).pixels.float() / 255
         cells = []
         for name, (samples, reals) in sets(images).items():
             found = diversity(samples, reals)
-            cells.append(f"{name} {found.pairwise_ratio:.2f}/{found.nearest_ratio:.2f}")
+            cells.append(f"{name} {found.pairwise_ratio:.2f}/{found.nearest_ratio:.2f}/{found.gap:.3f}")
         print(f"{Path(folder).name} ({len(images)})  " + "  ".join(cells), flush=True)
 
 

@@ -58,12 +58,13 @@ def reference(samples: Tensor, reals: Tensor) -> dict[str, float]:
         return float(np.mean([distance(x, y) for x, y in itertools.combinations(images, 2)]))
 
     nearest = [min(distance(x, y) for y in [*real, *flipped]) for x in made]
+    across = float(np.mean([[distance(x, y) for y in real] for x in made]))
     others = [
         min(distance(real[i], y) for j in range(len(real)) if j != i for y in (real[j], flipped[j]))
         for i in range(len(real))
     ]
     return {
-        "pairwise": pairs(made), "pairwise_reals": pairs(real),
+        "energy": 2 * across - pairs(made) - pairs(real), "pairwise": pairs(made), "pairwise_reals": pairs(real),
         "nearest": float(torch.tensor(nearest).median()), "nearest_reals": float(torch.tensor(others).median()),
     }  # fmt: skip
 
@@ -72,7 +73,7 @@ def test_it_is_what_a_loop_over_all_pairs_gives() -> None:
     samples, reals = pictures(7, 1), pictures(9, 2)
     found = diversity(samples, reals)
     for name, value in reference(samples, reals).items():
-        assert getattr(found, name) == pytest.approx(value, rel=1e-5), name
+        assert getattr(found, name) == pytest.approx(value, rel=1e-5, abs=1e-6), name
     assert (found.samples, found.reals) == (7, 9)
     assert found.pairwise_reals == pytest.approx(math.sqrt(2), rel=0.1)  # the unit is the reals' own variation
 
@@ -94,7 +95,10 @@ def test_a_fresh_set_of_the_same_kind_is_fine_and_sizes_may_differ() -> None:
     assert found.pairwise_ratio == pytest.approx(1, abs=0.15)
     assert found.nearest_ratio == pytest.approx(1, abs=0.15)
     assert found.copies() == 0
+    assert abs(found.gap) < 0.05
     assert findings(found) == []
+    brighter = diversity(pictures(40, 1).add(0.2), pictures(40, 2))
+    assert brighter.gap > 0.2
 
 
 @pytest.mark.parametrize(("spread", "severity"), [(0.3, "warn"), (0.02, "fail")])
@@ -126,6 +130,7 @@ def test_noise_is_varied_but_not_fine() -> None:
     noise = torch.rand(20, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     found = diversity(noise, reals)
     assert found.pairwise_ratio > 1
+    assert found.gap > 0.5
     (level, line), *more = findings(found)
     assert (level, more) == ("warn", [])
     assert line.startswith("unlike the training images: a sample's distance")

@@ -58,7 +58,7 @@ def test_the_section_says_what_was_measured(generated: Generated) -> None:
     assert table.loc[("APA", "isaid"), "verdict"] == "mode collapse (fail)"
     assert table.loc[("FastGAN", "isaid"), ["FID", "KID", "verdict"]].tolist() == [120.5, 0.0123, "fine"]
     assert table.loc[("FastGAN", "flowers"), ["pairs", "nearest", "FID"]].isna().all()
-    assert "FID is not available: no file" in section.tables[0].caption
+    assert "Not available: FID and KID. no file" in section.tables[0].caption
     near = section.tables[1].frame.set_index(["technique", "dataset"]).loc[("APA", "isaid")]
     assert near[["sample", "training image", "ratio"]].tolist() == ["seed0000", "low_0", 0.5]
     assert [f.key for f in section.figures] == ["samples-apa", "samples-fastgan", "samples-my-3c-gan-3e-"]
@@ -74,7 +74,7 @@ def test_fine_unknown_and_damaged(tmp_path: Path) -> None:
     found = read_generated(tmp_path / "diversity", CELLS)
     section = generated_images(found)
     assert section.gates[0].outcome == "pass"
-    assert "No collapse, no memorisation, no noise in 1 cell." in section.gates[0].finding
+    assert "Neither collapse nor memorisation in 1 cell." in section.gates[0].finding
     assert len(found.damaged) == 3
     assert sum("is damaged" in line for line in section.paragraphs) == 3
     assert section.figures == []

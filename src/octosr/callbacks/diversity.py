@@ -26,7 +26,7 @@ MOST_REALS = 1000
 class DiversityAlarm(Callback):
     """Measures every so many kimg how varied the samples are against the training images, and warns with the figures.
 
-    Logs ``diversity/pairwise_ratio``, ``diversity/nearest_ratio`` and ``diversity/copies``, see
+    Logs ``diversity/pairwise_ratio``, ``nearest_ratio``, ``gap`` and ``copies``, see
     :mod:`octosr.metrics.functional.diversity`. There is a warning when things get worse (fine, suspect, failed): a long
     collapse does not fill the log; the figures are logged each time. Needs no weights and no network.
 
@@ -79,6 +79,7 @@ class DiversityAlarm(Callback):
         values = {
             "diversity/pairwise_ratio": found.pairwise_ratio,
             "diversity/nearest_ratio": found.nearest_ratio,
+            "diversity/gap": found.gap,
             "diversity/copies": found.copies(self.fail_below),
         }
         for logger in trainer.loggers:
@@ -93,8 +94,8 @@ class DiversityAlarm(Callback):
                 say("%s at %g kimg: %s", technique.name, technique.kimg, line)
         self._worst = now
         log.info(
-            "kimg %g  diversity: pairs %.2fx, distance to the nearest training image %.2fx of the real images'",
-            technique.kimg, found.pairwise_ratio, found.nearest_ratio,
+            "kimg %g  diversity: pairs %.2fx and nearest training image %.2fx of the real images' distance, gap %.3f",
+            technique.kimg, found.pairwise_ratio, found.nearest_ratio, found.gap,
         )  # fmt: skip
 
 

@@ -35,7 +35,7 @@ from octosr.runs.sweep import warn
 
 log = logging.getLogger(__name__)
 
-VERSION = 1
+VERSION = 2
 MOST_REALS = 1000
 _LPIPS_NET = "alex"
 
@@ -201,7 +201,8 @@ def _measure(
     return content | {"not_available": missing}
 
 
-_NUMBERS = ("pairwise", "pairwise_reals", "pairwise_ratio", "nearest", "nearest_reals", "nearest_ratio")
+_MEASURED = ("pairwise", "pairwise_reals", "nearest", "nearest_reals", "energy")
+_NUMBERS = (*_MEASURED, "pairwise_ratio", "nearest_ratio", "gap")
 
 
 def _figures(found: Diversity) -> dict[str, float | None]:
@@ -212,7 +213,7 @@ def _figures(found: Diversity) -> dict[str, float | None]:
 def _findings(measured: Mapping[str, Any], limits: Mapping[str, float]) -> list[dict[str, str]]:
     lines = []
     for distance, figures in measured.items():
-        numbers = {n: math.nan if figures[n] is None else figures[n] for n in _NUMBERS if not n.endswith("_ratio")}
+        numbers = {n: math.nan if figures[n] is None else figures[n] for n in _MEASURED}
         found = Diversity(0, 0, nearest_distance=torch.empty(0), nearest_image=torch.empty(0), **numbers)
         for severity, line in findings(found, **limits):
             lines.append({"severity": severity, "distance": distance, "line": line})
@@ -221,10 +222,10 @@ def _findings(measured: Mapping[str, Any], limits: Mapping[str, float]) -> list[
 
 def _say(cell: Cell, content: Mapping[str, Any], path: Path) -> None:
     figures = content["distances"]["octaves"]
-    words = {name: "unknown" if figures[name] is None else f"{figures[name]:.2f}x" for name in _NUMBERS}
+    words = {name: "unknown" if figures[name] is None else f"{figures[name]:.2f}" for name in _NUMBERS}
     log.info(
-        "diversity of %d images: pairs %s, distance to the nearest training image %s of what real images have (%s)",
-        content["samples"], words["pairwise_ratio"], words["nearest_ratio"], path,
+        "diversity of %d images: pairs %sx and nearest training image %sx of the real images' distance, gap %s (%s)",
+        content["samples"], words["pairwise_ratio"], words["nearest_ratio"], words["gap"], path,
     )  # fmt: skip
     reasons: dict[str, list[str]] = {}
     for name, reason in content["not_available"].items():

@@ -44,7 +44,13 @@ def test_grids_and_figures_come_and_change_nothing(toy: Toy, tmp_path: Path, cap
     ]  # fmt: skip
     (table,) = (tmp_path / "out").rglob("metrics.csv")
     header = table.read_text().splitlines()[0].split(",")
-    assert {"diversity/pairwise_ratio", "diversity/nearest_ratio", "diversity/copies", "train/loss_g"} <= set(header)
+    assert {
+        "diversity/pairwise_ratio",
+        "diversity/nearest_ratio",
+        "diversity/gap",
+        "diversity/copies",
+        "train/loss_g",
+    } <= set(header)
     without = ("callbacks.sample_grid=null", "callbacks.diversity=null", f"output_root={tmp_path / 'without'}")
     train(toy("train", *without))
     for key, value in weights(tmp_path / "without").items():

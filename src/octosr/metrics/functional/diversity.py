@@ -13,7 +13,8 @@ images' own variation: two unrelated real images are about sqrt(2) apart.
 
 Nothing here judges an image. The mean distance of pairs of samples against that of pairs of real images tells of
 collapse, the distance to the nearest training image (or its mirror image) against that between real images tells of
-memorisation. LPIPS in place of this distance is in :mod:`octosr.metrics.diversity`.
+memorisation, and the energy distance of the two sets tells how alike they are as sets. LPIPS in place of this distance
+is in :mod:`octosr.metrics.diversity`.
 """
 
 from __future__ import annotations
@@ -124,6 +125,8 @@ class Diversity:
         pairwise_reals: mean distance of two real images.
         nearest: median distance of a sample to the nearest training image or mirror image.
         nearest_reals: the same for real images, the image itself (and its mirror image) left out.
+        energy: energy distance of the two sets, 2 E d(sample, real) - E d(two samples) - E d(two reals), without bias
+            (Szekely & Rizzo, Energy statistics, J. Stat. Plan. Inference 143(8), 2013): about 0 for sets of one kind.
         nearest_distance: (N,) that distance for each sample.
         nearest_image: (N,) int64, which training image is nearest.
     """
@@ -134,6 +137,7 @@ class Diversity:
     pairwise_reals: float
     nearest: float
     nearest_reals: float
+    energy: float
     nearest_distance: Tensor
     nearest_image: Tensor
 
@@ -146,6 +150,11 @@ class Diversity:
     def nearest_ratio(self) -> float:
         """1: as far from the training images as these from each other; 0: copies."""
         return self.nearest / self.nearest_reals if self.nearest_reals > 0 else math.nan
+
+    @property
+    def gap(self) -> float:
+        """The energy distance in units of the real images' mean distance: 0: of one kind with them; 1 and more: not."""
+        return self.energy / self.pairwise_reals if self.pairwise_reals > 0 else math.nan
 
     def copies(self, below: float = FAIL_BELOW) -> float:
         """Share of the samples that are nearer to a training image than ``below`` times what real images are."""
@@ -174,17 +183,20 @@ def compare(samples: Tensor, reals: Tensor, mirrored: Tensor, squared: bool = Fa
         count = len(vectors)
         return float(apart(vectors, vectors).sum() / (count * (count - 1))) if count > 1 else math.nan
 
-    nearest = torch.minimum(apart(samples, reals), apart(samples, mirrored)).min(1)
+    across = apart(samples, reals)
+    nearest = torch.minimum(across, apart(samples, mirrored)).min(1)
     between = torch.minimum(apart(reals, reals), apart(reals, mirrored))
     between = between.masked_fill(torch.eye(len(reals), dtype=torch.bool, device=reals.device), math.inf)
     alone = len(reals) < 2
+    here, there = pairs(samples), pairs(reals)
     return Diversity(
         samples=len(samples),
         reals=len(reals),
-        pairwise=pairs(samples),
-        pairwise_reals=pairs(reals),
+        pairwise=here,
+        pairwise_reals=there,
         nearest=float(nearest.values.median()),
         nearest_reals=math.nan if alone else float(between.min(1).values.median()),
+        energy=2 * float(across.mean()) - here - there,
         nearest_distance=nearest.values,
         nearest_image=nearest.indices,
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 from octosr.study.inputs.score_set import Cell
 
-FIGURES = ("pairwise", "pairwise_reals", "pairwise_ratio", "nearest", "nearest_reals", "nearest_ratio", "copies")
+FIGURES = ("pairwise", "pairwise_reals", "pairwise_ratio", "nearest", "nearest_reals", "nearest_ratio", "gap", "copies")
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,9 @@ from octosr.study.document import Gate, Section, Table
 from octosr.study.inputs.diversity import Generated, GeneratedSet
 from octosr.study.sections.common import figure, listed, plural
 
+_COLUMNS = (
+    "technique", "dataset", "samples", "distance", "pairs", "nearest", "gap", "copies", "FID", "KID", "verdict",
+)  # fmt: skip
 SHOWN = 8
 """Samples of each dataset in a figure."""
 
@@ -76,7 +79,7 @@ def _gate(generated: Generated) -> Gate:
         for word, sets in bad.items()
         if sets
     ]
-    finding = "; ".join(parts) or f"no collapse, no memorisation, no noise in {plural(len(told), 'cell')}"
+    finding = "; ".join(parts) or f"neither collapse nor memorisation in {plural(len(told), 'cell')}"
     return Gate("gate-generated", question, outcome, f"{finding[0].upper()}{finding[1:]}.")
 
 
@@ -102,26 +105,44 @@ def _diversity(generated: Generated) -> Table:
                     "distance": distance,
                     "pairs": figures["pairwise_ratio"],
                     "nearest": figures["nearest_ratio"],
+                    "gap": figures["gap"],
                     "copies": figures["copies"],
                     "FID": found.fid,
                     "KID": found.kid,
                     "verdict": ", ".join(f"{word} ({severity})" for severity, word in worst) or "fine",
                 }
             )
-    columns = ["technique", "dataset", "samples", "distance", "pairs", "nearest", "copies", "FID", "KID", "verdict"]
+    columns = [
+        "technique",
+        "dataset",
+        "samples",
+        "distance",
+        "pairs",
+        "nearest",
+        "gap",
+        "copies",
+        "FID",
+        "KID",
+        "verdict",
+    ]
     frame = pd.DataFrame(rows, columns=columns)
-    reasons = dict(item for found in generated.sets for item in found.missing.items())
-    why = "".join(f" {name.upper()} is not available: {reason}" for name, reason in sorted(reasons.items()))
+    reasons: dict[str, set[str]] = {}
+    for found in generated.sets:
+        for name, reason in found.missing.items():
+            reasons.setdefault(reason, set()).add(name.upper())
+    why = "".join(f" Not available: {listed(sorted(missing))}. {reason}" for reason, missing in sorted(reasons.items()))
     return Table(
         "generated-diversity",
         "Diversity of the generated images against the real ones",
         frame,
         caption="pairs: mean distance of two samples over that of two real images; 1 is as varied, 0 all the same. "
         "nearest: median distance of a sample to the nearest training image or its mirror image, over the same between "
-        "real images; 0 is a copy, far above 1 something else. copies: share of the samples below 0.2 of that. "
+        "real images; 0 is a copy, far above 1 something else. gap: energy distance of samples and real images over "
+        "the mean distance of two real images; about 0 where the sets are of one kind, and the only one of these that "
+        "says how like the real images the samples are. copies: share of the samples below 0.2 of nearest. "
         "distance: octaves needs no network and compares images octave by octave; lpips is learned. FID is biased with "
         "a hundred images, KID is not." + why,
-        digits={"pairs": 3, "nearest": 3, "copies": 2, "FID": 2, "KID": 4},
+        digits={"pairs": 3, "nearest": 3, "gap": 3, "copies": 2, "FID": 2, "KID": 4},
     )
 
 
