@@ -1,0 +1,111 @@
+"""The published settings of training, by the name of the public code's ``--cfg``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from octosr.errors import ConfigError, nearest
+
+Name = Literal["auto", "stylegan2", "paper256", "paper512", "paper1024"]
+PUBLISHED_KIMG = 25_000.0
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Settings of a training.
+
+    Attributes:
+        batch: images an iteration, over all processes.
+        group: images whose spread the discriminator compares.
+        width: factor on feature maps.
+        learning_rate: of both networks.
+        r1_gamma: weight of R1.
+        ema_kimg: half-life of the generator's moving average, in thousands of images.
+        ema_rampup: the half-life is at most this part of the images shown so far; None: no such limit.
+        mapping_layers: of the mapping network.
+    """
+
+    batch: int
+    group: int
+    width: float
+    learning_rate: float
+    r1_gamma: float
+    ema_kimg: float
+    ema_rampup: float | None
+    mapping_layers: int
+
+
+_FIXED = {
+    "stylegan2": Preset(32, 4, 1.0, 0.002, 10.0, 10.0, None, 8),
+    "paper256": Preset(64, 8, 0.5, 0.0025, 1.0, 20.0, None, 8),
+    "paper512": Preset(64, 8, 1.0, 0.0025, 0.5, 20.0, None, 8),
+    "paper1024": Preset(32, 4, 1.0, 0.002, 2.0, 10.0, None, 8),
+}
+
+
+def preset(name: str, resolution: int, batch: int | None = None, processes: int = 1) -> Preset:
+    """A preset; ``auto`` depends on the resolution, and on the batch that is really used.
+
+    Args:
+        name: see :data:`Name`.
+        resolution: R.
+        batch: images an iteration, over all processes; None: the one that ``auto`` proposes.
+        processes: how many.
+
+    Raises:
+        ConfigError: an unknown name.
+
+    >>> preset("auto", 1024).batch, round(preset("auto", 1024).r1_gamma, 1)
+    (4, 52.4)
+    """
+    if name in _FIXED:
+        return _FIXED[name]
+    if name != "auto":
+        choices = get_args(Name)
+        raise ConfigError(f"technique.cfg must be one of {', '.join(choices)}, not {name!r}.{nearest(name, choices)}")
+    if batch is None:
+        batch = max(min(processes * min(4096 // resolution, 32), 64), processes)
+    return Preset(
+        batch=batch,
+        group=min(max(batch // processes, 1), 4),
+        width=1.0 if resolution >= 512 else 0.5,
+        learning_rate=0.002 if resolution >= 1024 else 0.0025,
+        r1_gamma=0.0002 * resolution**2 / batch,
+        ema_kimg=batch * 10 / 32,
+        ema_rampup=0.05,
+        mapping_layers=2,
+    )
+
+
+def average_decay(batch: int, shown: int, half_life_kimg: float, rampup: float | None) -> float:
+    """Decay of the generator's moving average for one iteration.
+
+    Args:
+        batch: images an iteration.
+        shown: images shown before it.
+        half_life_kimg: in thousands of images.
+        rampup: see :class:`Preset`.
+
+    >>> average_decay(1000, 0, 1.0, None)
+    0.5
+    >>> average_decay(1000, 0, 1.0, 0.05)
+    0.0
+    """
+    half_life = 1000 * half_life_kimg
+    if rampup is not None:
+        half_life = min(half_life, shown * rampup)
+    return float(0.5 ** (batch / max(half_life, 1e-8)))
+
+
+def lazy_adam(learning_rate: float, betas: tuple[float, float], interval: int) -> tuple[float, tuple[float, float]]:
+    """Learning rate and decays of Adam where a regulariser takes a step of its own every ``interval`` iterations.
+
+    Karras et al., CVPR 2020, section 3.1 "lazy regularization": with c = k / (k + 1), lr * c and beta^c.
+
+    >>> rate, betas = lazy_adam(0.002, (0.0, 0.99), 4)
+    >>> round(rate, 6), round(betas[1], 6)
+    (0.0016, 0.991992)
+    """
+    part = interval / (interval + 1)
+    return learning_rate * part, (betas[0] ** part, betas[1] ** part)
