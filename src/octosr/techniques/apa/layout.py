@@ -59,7 +59,9 @@ def _add(layout: dict[str, Tensor], name: str, layer: nn.Module) -> None:
 
 
 @torch.no_grad()
-def copy_public(layout: Mapping[str, Tensor], state: Mapping[str, Tensor], what: str, path: Path) -> None:
+def copy_public(
+    layout: Mapping[str, Tensor], state: Mapping[str, Tensor], what: str, path: Path, copy: bool = True
+) -> None:
     """Copy a public state dict into our tensors.
 
     Args:
@@ -67,6 +69,7 @@ def copy_public(layout: Mapping[str, Tensor], state: Mapping[str, Tensor], what:
         state: public names and tensors.
         what: the network, for the message.
         path: the file, for the message.
+        copy: False: only compare names and shapes.
 
     Raises:
         WrongWeightsError: names or shapes differ; the first few are listed, and nothing is copied.
@@ -89,8 +92,9 @@ def copy_public(layout: Mapping[str, Tensor], state: Mapping[str, Tensor], what:
             "Set technique.resolution, technique.cfg, technique.width and technique.mapping_layers to what it was "
             "trained with."
         )
-    for name, tensor in layout.items():
-        tensor.copy_(found[name])
+    if copy:
+        for name, tensor in layout.items():
+            tensor.copy_(found[name])
 
 
 def to_public(layout: Mapping[str, Tensor]) -> dict[str, Tensor]:
