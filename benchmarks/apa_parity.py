@@ -28,14 +28,15 @@ GROUP = 4
 
 def relative(ours: Tensor, theirs: Tensor) -> float:
     """Largest difference over the largest value."""
-    return float((ours - theirs).abs().max() / theirs.abs().max())
+    return float((ours - theirs).detach().abs().max() / theirs.detach().abs().max())
 
 
 def relative_gradients(ours: Mapping[str, Tensor], theirs: nn.Module) -> float:
     """The same over the gradients of all parameters; a parameter without gradient on both sides is left out."""
     pairs = [(ours[name], parameter) for name, parameter in theirs.named_parameters()]
     assert all((a.grad is None) == (b.grad is None) for a, b in pairs)
-    return relative(*(torch.cat([p.grad.flatten() for p in side if p.grad is not None]) for side in zip(*pairs)))
+    found = [(a.grad.flatten(), b.grad.flatten()) for a, b in pairs if a.grad is not None and b.grad is not None]
+    return relative(torch.cat([a for a, _ in found]), torch.cat([b for _, b in found]))
 
 
 class Case:

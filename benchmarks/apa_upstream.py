@@ -32,7 +32,5 @@ def build_upstream(clone: Path, resolution: int, width: float, layers: int, grou
     generator: nn.Module = networks.Generator(
         z_dim=512, w_dim=512, mapping_kwargs={"num_layers": layers}, synthesis_kwargs=sizes, **common
     )
-    discriminator: nn.Module = networks.Discriminator(
-        **common, **sizes, epilogue_kwargs={"mbstd_group_size": group}
-    )
+    discriminator: nn.Module = networks.Discriminator(**common, **sizes, epilogue_kwargs={"mbstd_group_size": group})
     return generator.train(), discriminator.train()

@@ -31,8 +31,8 @@ def leaky_clamp(x: Tensor, bound: float | None) -> Tensor:
     tensor([ -2.,   2., 256.])
     """
     if torch.compiler.is_compiling():
-        out = F.leaky_relu(x, SLOPE)
-        return out if bound is None else out.clamp(-bound, bound)
+        x = F.leaky_relu(x, SLOPE)
+        return x if bound is None else x.clamp(-bound, bound)
     out: Tensor = _LeakyClamp.apply(x, bound)
     return out
 

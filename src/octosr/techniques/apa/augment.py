@@ -10,8 +10,6 @@ next operation would wait for it.
 
 from __future__ import annotations
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from octosr.errors import ConfigError
 from octosr.techniques.apa.activation import CLAMP, GAIN, leaky_clamp
-from octosr.techniques.apa.layers import EqualLinear, channels, low_precision, low_precision_from, sides
+from octosr.techniques.apa.layers import EqualLinear, channels, low_precision_from, precisions, sides
 from octosr.techniques.apa.resample import conv_down, form_for, image_down
 
 
@@ -53,7 +53,7 @@ class EqualConv(nn.Module):
 
 
 class Block(nn.Module):
-    """Two convolutions, the second to half the sides, beside a linear path; both parts weighted so that variance stays."""
+    """Two convolutions, the second to half the sides, beside a linear path; weighted so that the variance stays."""
 
     def __init__(self, inputs: int, outputs: int, side: int) -> None:
         super().__init__()
@@ -96,8 +96,7 @@ class Discriminator(nn.Module):
             ConfigError: N cannot be cut into groups.
         """
         full = self.out.weight.dtype
-        low = low_precision(images.device, self.out.weight)
-        with torch.autocast(images.device.type, enabled=False):
+        with precisions(images.device, full) as low:
             if self.from_colours.weight.is_contiguous(memory_format=torch.channels_last):
                 images = images.contiguous(memory_format=torch.channels_last)
             x = self.from_colours(images.to(low))

@@ -7,6 +7,8 @@ Adversarial Networks with Limited Data", NeurIPS 2020.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
@@ -45,11 +47,21 @@ class EqualLinear(nn.Module):
         return leaky_clamp(out, None) if self.activate else out
 
 
-def low_precision(device: torch.device, weight: Tensor) -> torch.dtype:
-    """The precision for large feature maps: what autocast is set to, or else that of the weights."""
-    if torch.is_autocast_enabled(device.type):
-        return torch.get_autocast_dtype(device.type)
-    return weight.dtype
+@contextmanager
+def precisions(device: torch.device, full: torch.dtype) -> Iterator[torch.dtype]:
+    """Switch autocast off inside, since the networks choose precisions themselves; gives the one for large maps.
+
+    Args:
+        device: where the network is.
+        full: the precision of its weights, and that of large maps where autocast is not on.
+    """
+    kind = device.type
+    if not torch.amp.is_autocast_available(kind) or not torch.is_autocast_enabled(kind):
+        yield full
+        return
+    low = torch.get_autocast_dtype(kind)
+    with torch.autocast(kind, enabled=False):
+        yield low
 
 
 def low_precision_from(resolution: int) -> int:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from octosr.errors import WrongWeightsError
 from octosr.techniques.apa.discriminator import Block, Discriminator
-from octosr.techniques.apa.synthesis import Generator, StyledConv
+from octosr.techniques.apa.synthesis import Generator, StyledConv, ToColours
 
 _CONSTANTS = ("resample_filter",)
 """Buffers of theirs that hold the low-pass filter."""
@@ -34,6 +34,7 @@ def generator_layout(generator: Generator) -> dict[str, Tensor]:
         layout[f"{name}.noise_const"], layout[f"{name}.noise_strength"] = conv.noise, conv.noise_strength
         if index % 2 == 0:
             colours = synthesis.colours[index // 2]
+            assert isinstance(colours, ToColours)
             _add(layout, f"synthesis.b{conv.side}.torgb", colours)
             _add(layout, f"synthesis.b{conv.side}.torgb.affine", colours.affine)
     return layout

@@ -1,4 +1,4 @@
-"""The mapping network: from latents z, which are normal, to latents w, in which the synthesis network finds its styles."""
+"""The mapping network: from normal latents z to latents w, in which the synthesis network finds its styles."""
 
 from __future__ import annotations
 

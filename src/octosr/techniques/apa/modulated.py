@@ -1,4 +1,4 @@
-"""The modulated convolution of StyleGAN2: a style scales the input channels, and what that does to the variance is undone.
+"""The modulated convolution of StyleGAN2: a style scales the input channels; what that does to the variance is undone.
 
 Karras et al., CVPR 2020, equations 1 and 3. With w' = s_i * w the sum over input channels may as well take scaled
 inputs, and the demodulation is one factor an output channel, so no weights are made for each image:

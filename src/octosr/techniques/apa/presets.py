@@ -109,3 +109,16 @@ def lazy_adam(learning_rate: float, betas: tuple[float, float], interval: int) -
     """
     part = interval / (interval + 1)
     return learning_rate * part, (betas[0] ** part, betas[1] ** part)
+
+
+def describe(name: str, resolution: int, batch: int, processes: int, r1_gamma: float) -> str:
+    """One line on a run's batch beside the preset's, since the other settings were chosen for that.
+
+    >>> print(describe("auto", 1024, 8, 1, 26.2))
+    cfg=auto: 8 images an iteration (data.batch_size times processes; published: 4), R1 gamma 26.2
+    """
+    published = preset(name, resolution, None, processes).batch
+    return (
+        f"cfg={name}: {batch} images an iteration (data.batch_size times processes; published: {published}), "
+        f"R1 gamma {r1_gamma:.3g}"
+    )

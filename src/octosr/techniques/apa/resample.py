@@ -8,8 +8,8 @@ Each has several exact forms, equal up to rounding, of which the fastest depends
 - convolution up: ``plain``, a transposed 3x3 convolution and then the filter; or ``merged``, both in one 6x6 transposed
   convolution; or ``phases``, that as a 3x3 convolution to four times the channels, one for each of the four pixels that
   come out for one, and a shuffle;
-- convolution down: ``plain``, the filter and then a strided 3x3 convolution; ``merged``, one strided 6x6 convolution; or
-  ``phases``, a shuffle of 2x2 pixels into channels and a 3x3 convolution.
+- convolution down: ``plain``, the filter and then a strided 3x3 convolution; or ``merged``, both in one strided 6x6
+  convolution; or ``phases``, a shuffle of 2x2 pixels into channels and a 3x3 convolution.
 
 ``plain`` has 9 products an input pixel, the others 36, but makes no array of the larger size in between. On CPUs, where
 arithmetic is what costs, ``plain`` is the fastest throughout (``benchmarks/apa_layers.py``).
@@ -27,15 +27,23 @@ from torch import Tensor
 Form = Literal["plain", "merged", "phases"]
 
 
-@lru_cache(maxsize=16)
-def _kernel(dtype: torch.dtype, device: torch.device) -> Tensor:
+def _make(dtype: torch.dtype, device: torch.device) -> Tensor:
     taps = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=torch.float64)
     return (taps[:, None] * taps / 64).to(device, dtype)[None, None]
 
 
+@lru_cache(maxsize=16)
+def _kept(dtype: torch.dtype, device: torch.device) -> Tensor:
+    with torch.inference_mode(False):  # a tensor of inference mode could not serve training later
+        return _make(dtype, device)
+
+
 def low_pass(like: Tensor) -> Tensor:
-    """The filter, (1, 1, 4, 4), sum 1, in the precision and on the device of ``like``."""
-    return _kernel(like.dtype, like.device)
+    """The filter, (1, 1, 4, 4), sum 1, in the precision and on the device of ``like``.
+
+    Kept, since copying it to a GPU would wait for the GPU every time; a compiler makes it a constant by itself.
+    """
+    return (_make if torch.compiler.is_compiling() else _kept)(like.dtype, like.device)
 
 
 def image_up(x: Tensor) -> Tensor:

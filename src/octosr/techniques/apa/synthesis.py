@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from octosr.techniques.apa.activation import CLAMP, finish
-from octosr.techniques.apa.layers import EqualLinear, channels, low_precision, low_precision_from, sides
+from octosr.techniques.apa.layers import EqualLinear, channels, low_precision_from, precisions, sides
 from octosr.techniques.apa.mapping import LATENT, Mapping
 from octosr.techniques.apa.modulated import modulated_conv, modulated_rgb
 from octosr.techniques.apa.resample import image_up
@@ -57,9 +57,7 @@ class StyledConv(nn.Module):
         out, scale = modulated_conv(x, self.weight, self.affine(w), up=self.up)
         maps = self.noise[None, None] if noise is None else noise.view(-1, 1, self.side, self.side)
         kind = out.dtype
-        return finish(
-            out, scale.to(kind), maps.to(kind), self.noise_strength.to(kind), self.bias.to(kind), CLAMP
-        )
+        return finish(out, scale.to(kind), maps.to(kind), self.noise_strength.to(kind), self.bias.to(kind), CLAMP)
 
 
 class ToColours(nn.Module):
@@ -115,15 +113,14 @@ class Synthesis(nn.Module):
         Returns:
             (N, 3, R, R), about -1 to 1, in the precision of the weights.
         """
-        low = low_precision(ws.device, self.constant)
-        with torch.autocast(ws.device.type, enabled=False):
+        with precisions(ws.device, self.constant.dtype) as low:
             return self._images(ws.to(self.constant.dtype), noise, low)
 
     def _images(self, ws: Tensor, noise: Tensor | None, low: torch.dtype) -> Tensor:
         per_layer = ws.unbind(1)
         parts = [None] * len(self.convs) if noise is None else noise.split([c.side**2 for c in self._convs()], 1)
         x = self.constant.expand(len(ws), -1, -1, -1)
-        if self.convs[0].weight.is_contiguous(memory_format=torch.channels_last):
+        if self._convs()[0].weight.is_contiguous(memory_format=torch.channels_last):
             x = x.contiguous(memory_format=torch.channels_last)
         image: Tensor | None = None
         for index, conv in enumerate(self._convs()):
