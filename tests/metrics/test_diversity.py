@@ -13,12 +13,8 @@ from torch import Tensor, nn
 
 from octosr.errors import MissingMetricError
 from octosr.metrics import diversity as networks
-from octosr.metrics.functional.diversity import (
-    diversity,
-    findings,
-    octaves,
-    pyramid_side,
-)
+from octosr.metrics.functional.diversity import diversity, findings
+from octosr.metrics.functional.octaves import octaves, pyramid_side
 
 
 def pictures(count: int, seed: int, side: int = 32) -> Tensor:

@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from octosr.errors import MissingMetricError
-from octosr.metrics.functional.diversity import Diversity, compare, unit_range
+from octosr.metrics.functional.diversity import Diversity, compare
+from octosr.metrics.functional.octaves import unit_range
 from octosr.metrics.lpips_network import BACKBONES, find_backbone, load_lpips
 from octosr.metrics.offline import watched_loading
 
