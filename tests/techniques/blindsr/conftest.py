@@ -31,6 +31,9 @@ def small_stage() -> Callable[..., BlindSRStage]:
         space = KernelSpace.published(scale) if published else KernelSpace.standard(scale)
         sizes = {"code": 5, "features": 8, "growth": 4, "layers": 2, "blocks": 1}
         stage = BlindSRStage(space, **(sizes | changes))
+        for module in stage.modules():  # PyTorch's own initialisation: codes are not drowned by images
+            if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):
+                module.reset_parameters()
         with torch.no_grad():
             stage.generator.encoder.weight.mul_(10)
             stage.discriminator.last.weight.mul_(3)

@@ -150,3 +150,16 @@ def test_receptive_field_is_that_of_the_description():
         (gradient,) = torch.autograd.grad(image[..., 120:122].sum(), lr, retain_graph=True)
         reached = gradient[0].abs().sum((0, 1)).nonzero().flatten()
         assert (reached.min().item(), reached.max().item()) == (60 - radius, 60 + radius)
+
+
+def test_signals_keep_their_size_at_the_start_of_training():
+    """Features neither fade nor explode through 16 blocks, and the first image is nearly the enlargement."""
+    torch.manual_seed(4)
+    for scale in (2, 8):
+        generator = Generator(scale, 15, features=32)
+        lr = torch.rand(1, 3, 12, 12)
+        enlarged = lr.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
+        with torch.no_grad():
+            made = generator(lr, enlarged, torch.zeros(1, 15))
+        assert 0.1 < made.features.std() < 10
+        assert 1e-3 < (made.sr - enlarged).abs().mean() < 0.5

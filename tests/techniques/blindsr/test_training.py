@@ -9,6 +9,7 @@ from PIL import Image
 
 from octosr.degradation.resize import resize
 from octosr.degradation.rounding import quantise
+from octosr.techniques.blindsr.network import initialise
 from octosr.techniques.blindsr.training import (
     Drawing,
     discriminator_loss,
@@ -93,41 +94,28 @@ def test_losses_of_a_batch_are_those_of_its_samples(small_stage, smooth_images):
         assert loss(hr, IDS).item() == pytest.approx(alone, abs=1e-6)
 
 
-@pytest.mark.slow
 def test_discriminator_learns_and_leaves_the_generator_alone(small_stage, smooth_images):
-    stage, hr = small_stage(features=16, growth=8), smooth_images(4, 56, 56)
-    with torch.no_grad():  # so that kernels make a difference to what it makes
-        stage.generator.encoder.weight.mul_(3)
-        stage.generator.last.weight.mul_(10)
-    drawing, ids = Drawing(), torch.arange(4)
+    stage, hr = small_stage(), smooth_images(4, 48, 48)
+    initialise(stage.discriminator)
     before = [p.clone() for p in stage.generator.parameters()]
     optimizer = torch.optim.Adam(stage.discriminator.parameters(), lr=3e-3)
     losses = []
-    for _ in range(240):
+    for _ in range(40):
         optimizer.zero_grad()
-        loss = discriminator_loss(discriminator_losses(stage, hr, ids, drawing))
+        loss = discriminator_loss(discriminator_losses(stage, hr, torch.arange(4), Drawing()))
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    # better than saying that there is no error
-    silent = 0.9 * _mean_error(stage, hr, ids, drawing)
-    assert losses[-1] < 0.9 * silent < losses[0]
+    assert losses[-1] < 0.5 * losses[0]
     assert all(torch.equal(a, b) for a, b in zip(before, stage.generator.parameters(), strict=True))
     assert all(p.grad is None for p in stage.generator.parameters())
-
-
-def _mean_error(stage, hr, ids, drawing):
-    pairs = make_pairs(stage, hr, ids, drawing)
-    codes = [b.codes(stage.encode(b.parameters)) for b in (wrong_blur(stage, pairs, ids, drawing), pairs.blur)]
-    with torch.no_grad():
-        bad, good = (stage.generator(pairs.lr, pairs.enlarged, c).sr for c in codes)
-    return (bad - good).abs().mean().item()
 
 
 @pytest.mark.slow
 def test_generator_learns_to_use_the_kernel(small_stage, smooth_images):
     """After some steps it beats bicubic with the true kernels, and does worse with each other's."""
     stage, hr = small_stage(features=16, growth=8), smooth_images(8, 72, 72)
+    initialise(stage.generator)
     optimizer = torch.optim.Adam(stage.generator.parameters(), lr=3e-3)
     for step in range(250):
         optimizer.zero_grad()
