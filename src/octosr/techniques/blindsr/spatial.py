@@ -41,7 +41,7 @@ def search_map(
         window_weights(length, cell_count(length, settings.cell), settings.window, pieces.lr) for length in size
     )
     errors = cell_errors(stage, pieces, stage.encode(candidates), rows, columns)
-    chosen = choose(errors, settings.prior)
+    chosen = choose(errors - settings.sharpness * candidates[..., :2].sum(-1)[..., None, None], settings.prior)
     shapes = torch.stack([to_shapes(c, stage.space)[k] for c, k in zip(candidates, chosen, strict=True)])
     smooth = median_filter(shapes.movedim(-1, 1))
     start = to_parameters(smooth.movedim(1, -1), stage.space).movedim(-1, 1)
@@ -68,17 +68,17 @@ def window_weights(length: int, cells: int, window: int, like: Tensor) -> Tensor
     return (inside.double() / inside.sum(1, keepdim=True) * length).to(like.dtype)
 
 
-def choose(errors: Tensor, prior: float) -> Tensor:
-    """Which start each cell takes: the least of its own error and ``prior`` times the image's.
+def choose(losses: Tensor, prior: float) -> Tensor:
+    """Which start each cell takes: the least of its own loss and ``prior`` times the image's.
 
     Args:
-        errors: (N, S, gy, gx).
+        losses: (N, S, gy, gx).
         prior: see ``settings.Search``.
 
     Returns:
         int64, (N, gy, gx).
     """
-    return (errors + prior * errors.mean((2, 3), keepdim=True)).argmin(1)
+    return (losses + prior * losses.mean((2, 3), keepdim=True)).argmin(1)
 
 
 def median_filter(maps: Tensor) -> Tensor:
