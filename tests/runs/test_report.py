@@ -113,6 +113,9 @@ def test_the_whole_report_without_torch_and_its_run_and_workspace_offline(tmp_pa
     shown = json.dumps(workspace["spec"])
     for part in figures:
         assert f'"figures/{part["key"]}"' in shown
+    assert all(
+        f'"{key}"' in shown for key in ("train/kimg", "train/loss_g", "diversity/pairwise_ratio", "train/samples")
+    )
     assert '"study"' in shown  # the filter on the sweep's group
 
 

@@ -9,6 +9,13 @@ import wandb_workspaces.workspaces as ws
 
 from octosr.study.document import Document
 
+_GENERATIVE = {
+    "losses": ("train/loss_g", "train/loss_d"),
+    "pseudo augmentation": ("train/p", "train/lambda_r"),
+    "diversity against the real images": ("diversity/pairwise_ratio", "diversity/nearest_ratio", "diversity/gap"),
+}
+"""Curves over thousands of images shown; those that a technique does not log stay empty."""
+
 
 def build(document: Document, entity: str, project: str, name: str, group: str) -> ws.Workspace:
     """A workspace with the report's figures and tables, the means of every cell, and the curves of the trainings.
@@ -20,6 +27,8 @@ def build(document: Document, entity: str, project: str, name: str, group: str) 
         name: of the workspace.
         group: only runs of this group are shown.
     """
+    curves: list[Any] = [wr.LinePlot(title=t, x="train/kimg", y=list(keys)) for t, keys in _GENERATIVE.items()]
+    curves.append(wr.MediaBrowser(title="samples", media_keys=["train/samples"]))
     metrics = sorted(document.facts.get("metrics", {}))
     sections = [
         ws.Section(
@@ -34,6 +43,7 @@ def build(document: Document, entity: str, project: str, name: str, group: str) 
             name="Training",
             panels=[wr.LinePlot(title=key, x="Step", y=[key]) for key in ("train/loss", "val/psnr")],
         ),
+        ws.Section(name="Training of generative techniques", panels=curves),
     ]
     for part in document.sections:
         panels: list[Any] = [wr.MediaBrowser(title=f.title, media_keys=[f"figures/{f.key}"]) for f in part.figures]

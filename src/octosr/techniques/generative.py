@@ -149,6 +149,7 @@ class GenerativeTechnique(Technique):
         """
         self._shown = self._images() + shown_here * self._world
         self.images_shown.fill_(self._shown)
+        self.log("train/kimg", self.images_shown / 1000)  # what the other curves are to be drawn over
         self._stop_when_done()
 
     def _images(self) -> int:
