@@ -5,6 +5,9 @@
 Random weights include noise strengths, biases and the average of w, which begin at zero. Differences are relative: the
 largest absolute one divided by the largest absolute value of what is compared, for gradients over all parameters of a
 network together. Parameters are compared under their public names.
+
+In float32 two implementations differ by rounding, which leaky ReLUs may turn into another slope; float64 tells that
+from a difference in what is computed.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from apa_upstream import build_upstream
+from apa_upstream import build_upstream, set_precision
 from torch import Tensor, nn
 
 from octosr.techniques.apa.discriminator import Discriminator
@@ -42,7 +45,7 @@ def relative_gradients(ours: Mapping[str, Tensor], theirs: nn.Module) -> float:
 class Case:
     """Both implementations with the same weights."""
 
-    def __init__(self, clone: Path, resolution: int, width: float, layers: int) -> None:
+    def __init__(self, clone: Path, resolution: int, width: float, layers: int, dtype: torch.dtype) -> None:
         torch.manual_seed(resolution)
         self.generator, self.discriminator = build_upstream(clone, resolution, width, layers, GROUP)
         with torch.no_grad():
@@ -58,8 +61,11 @@ class Case:
         copy_public(self.names_d, self.discriminator.state_dict(), "discriminator", memory)
         for network in (self.ours_g, self.ours_d):
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.z = torch.from_numpy(np.random.RandomState(1).randn(4, 512)).float()
-        self.images = torch.rand(4, 3, resolution, resolution) * 2 - 1
+        for network in (self.generator, self.discriminator, self.ours_g, self.ours_d):
+            network.to(dtype)
+        set_precision(dtype)
+        self.z = torch.from_numpy(np.random.RandomState(1).randn(4, 512)).to(dtype)
+        self.images = torch.rand(4, 3, resolution, resolution, dtype=dtype) * 2 - 1
 
     def clear(self) -> None:
         """Drop all gradients."""
@@ -133,11 +139,13 @@ def main() -> None:
     args = parser.parse_args()
     for resolution in args.resolutions:
         for width, layers in ((0.5, 2), (1.0, 8)):
-            case = Case(args.upstream, resolution, width, layers)
-            checks: tuple[Callable[[], dict[str, float]], ...] = (case.synthesis, case.r1, case.path_length)
-            found = {name: value for check in checks for name, value in check().items()}
-            line = ", ".join(f"{name} {value:.1e}" for name, value in found.items())
-            print(f"{resolution} px, width {width}, {layers} mapping layers: {line}", flush=True)
+            for dtype in (torch.float32, torch.float64):
+                case = Case(args.upstream, resolution, width, layers, dtype)
+                checks: tuple[Callable[[], dict[str, float]], ...] = (case.synthesis, case.r1, case.path_length)
+                found = {name: value for check in checks for name, value in check().items()}
+                line = ", ".join(f"{name} {value:.1e}" for name, value in found.items())
+                kind = str(dtype).removeprefix("torch.")
+                print(f"{resolution} px, width {width}, {layers} mapping layers, {kind}: {line}", flush=True)
 
 
 if __name__ == "__main__":

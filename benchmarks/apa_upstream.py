@@ -11,7 +11,9 @@ import importlib
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
+import torch
 from torch import nn
 
 
@@ -22,6 +24,26 @@ def load_upstream(clone: Path) -> ModuleType:
     if str(clone) not in sys.path:
         sys.path.insert(0, str(clone))
     return importlib.import_module("training.networks")
+
+
+class _Torch(ModuleType):
+    """``torch`` for their modules, whose 32-bit floats may be 64-bit floats here: they name their precision."""
+
+    float32 = torch.float32
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(torch, name)
+
+
+_TORCH = _Torch("torch")
+
+
+def set_precision(dtype: torch.dtype) -> None:
+    """What their modules take ``torch.float32`` for from now on."""
+    _TORCH.float32 = dtype
+    for name, module in sys.modules.items():
+        if name.startswith(("training.networks", "torch_utils.")) and hasattr(module, "torch"):
+            module.torch = _TORCH
 
 
 def build_upstream(clone: Path, resolution: int, width: float, layers: int, group: int) -> tuple[nn.Module, nn.Module]:
