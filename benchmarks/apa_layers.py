@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 from statistics import median
 from typing import get_args
 
@@ -59,7 +60,7 @@ def main() -> None:
             times: dict[str, list[float]] = {form: [] for form in forms}
             for _ in range(args.repeats + 1):
                 for form in forms:
-                    times[form].append(spent(lambda x, w, form=form: function(x, w, form), x, weight, clock))
+                    times[form].append(spent(partial(function, form=form), x, weight, clock))
             line = ", ".join(f"{form} {median(times[form][1:]):.3f} s" for form in forms)
             print(f"{side} px, {name}: {line}", flush=True)
 
