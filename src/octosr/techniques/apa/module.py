@@ -59,8 +59,7 @@ class APA(GenerativeTechnique):
         apa_most: upper bound of p.
         augment: ``none``, ``bgc`` (ADA's augmentation with the same p) or ``bgc_upright`` (that without rotations).
         psi: truncation when images are generated; 1: none.
-        channels_last: hold feature maps with the channels of a pixel side by side: on CPUs the convolutions are up to
-            three times as fast.
+        channels_last: hold feature maps with the channels of a pixel side by side, as convolution libraries like them.
         settings: ``resolution``, ``kimg``, ``enlarge``, ``flip``, ``batch_gpu`` and ``seed`` of
             :class:`~octosr.techniques.base.GenerativeTechnique`.
 
