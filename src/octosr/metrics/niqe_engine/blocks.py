@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from octosr.cores import map_on_cores
+from octosr.metrics.niqe_engine.arrays import as_array, as_tensor
 from octosr.metrics.niqe_engine.features import block_moments, features_of, fitted
 from octosr.metrics.niqe_engine.float32 import settle
-from octosr.metrics.niqe_engine.maps import RADIUS, halved, luma, mscn, padded
+from octosr.metrics.niqe_engine.maps import RADIUS, bordered, halved, luma, mscn
 from octosr.metrics.niqe_engine.variants import BLOCK, Variant
 
 SIDES = (BLOCK, BLOCK // 2)
@@ -83,7 +84,7 @@ class Strips(NamedTuple):
     Attributes:
         moments: float64 (N, columns, 5, 5).
         sharpness: float64 (N, columns), or (N, 0).
-        coefficients: (N, side, W).
+        coefficients: (N, columns, side, side).
     """
 
     moments: Tensor
@@ -104,14 +105,14 @@ def _features(scales: list[list[Strips]], images: int, variant: Variant) -> tupl
 
 
 def _pyramid(images: Tensor, variant: Variant, color_space: str) -> tuple[Tensor, Tensor]:
-    y = luma(images, color_space, variant)
-    return padded(y, variant), padded(halved(y, variant), variant)
+    full = luma(images, color_space, variant)
+    return full, bordered(halved(full[:, RADIUS:-RADIUS, RADIUS:-RADIUS], variant), variant)
 
 
 def _strips(scale: Tensor, side: int, variant: Variant, sharpness: bool) -> Strips:
     """Everything about a padded scale (B, H+6, W+6) of images or of single rows of blocks."""
-    strips = scale.unfold(1, side + 2 * RADIUS, side).transpose(-1, -2).flatten(0, 1)
-    coefficients, deviation = mscn(strips, variant)
-    columns = deviation.sum(-2, dtype=torch.float64) if sharpness else deviation.new_empty(len(strips), 0)
-    means = columns.unflatten(-1, (-1, side)).sum(-1) / side**2
-    return Strips(block_moments(coefficients, side), means, coefficients)
+    strips = as_array(scale.unfold(1, side + 2 * RADIUS, side).transpose(-1, -2).flatten(0, 1))
+    coefficients, deviation = mscn(strips, side, variant, sharpness)
+    columns = as_tensor(deviation).sum(-2, dtype=torch.float64) if sharpness else scale.new_empty(len(strips), 0)
+    means = columns.double().unflatten(-1, (-1, side)).sum(-1) / side**2
+    return Strips(as_tensor(block_moments(coefficients)), means, as_tensor(coefficients))

@@ -11,6 +11,7 @@ import torch
 from scipy.special import gammaln
 from torch import Tensor
 
+from octosr.metrics.niqe_engine.arrays import Array, dots, empty, float64, library, signs, total, windows
 from octosr.metrics.niqe_engine.variants import Variant
 
 FEATURES = 36
@@ -35,73 +36,72 @@ class Fits(NamedTuple):
     margin: Tensor
 
 
-def block_moments(coefficients: Tensor, side: int) -> Tensor:
+def block_moments(coefficients: Array) -> Array:
     """Sums over each block from which its features follow.
 
     The neighbour of a block's first column is its last one, and the same with rows. For a product p of neighbours x and
     y, sum|p|, sum p^2, sum p|p|, sum sign(p) and the number of p that are not 0 are the scalar products of |x| and |y|,
     x^2 and y^2, x|x| and y|y|, and so on, so they need no passes of their own over the products.
 
-    Columns are summed in the type of the coefficients, their sums in float64; of float32 coefficients that leaves an
-    error of about 1e-8 of a block's sum. Sums of signs over a column are whole numbers that fit into a byte.
+    Sums are in the type of the coefficients; of float32 coefficients that leaves an error of about 1e-7 of a block's
+    sum, and none in the counts, which are whole numbers.
 
     Args:
-        coefficients: one row of blocks a strip, (N, side, W), W a multiple of ``side``.
-        side: height and width of a block.
+        coefficients: contiguous blocks, (..., side, side).
 
     Returns:
-        float64, (N, W/side, 5 maps, 5 sums in the order above).
+        float64, (..., 5 maps, 5 sums in the order above).
     """
-    x = coefficients
-    strips, _, width = x.shape
-    powers = x.new_empty(3, strips, side + 1, width)
-    magnitude, square, signed = powers[:, :, 1:].unbind()
-    torch.abs(x, out=magnitude)
-    torch.mul(x, x, out=square)
-    torch.mul(x, magnitude, out=signed)
-    signs = x.new_empty(2, strips, side + 1, width, dtype=torch.int8)
-    signs[0, :, 1:] = x.sign()
-    if x.device.type == "cpu" and bool(signs[0, :, 1:].numpy().all()):  # as in nearly all real images: nothing to count
-        sums = [_neighbour_sums(values, side) for values in (powers, signs[:1])]
-        sums.append(torch.full_like(sums[1], side * side))
+    xp, side = library(coefficients), coefficients.shape[-1]
+    size = side * side
+    x = coefficients.reshape(*coefficients.shape[:-2], -1)
+    powers = empty(x, (4, *x.shape[:-1], size + side + 1))
+    magnitude, square, signed, sign = powers[..., :size]
+    xp.abs(x, out=magnitude)
+    xp.multiply(x, x, out=square)
+    xp.multiply(x, magnitude, out=signed)
+    signs(x, out=sign)
+    sums = _neighbour_sums(powers, side)
+    if bool((dots(sign, sign) == size).all()):  # as in nearly all real images: there is no 0 to count
+        counts = xp.full_like(sums[:1], size)
     else:
-        torch.abs(signs[0, :, 1:], out=signs[1, :, 1:])
-        sums = [_neighbour_sums(values, side) for values in (powers, signs)]
-    return torch.cat(sums).permute(2, 3, 1, 0)
+        counts = _neighbour_sums(xp.abs(powers[3:]), side)
+    return xp.moveaxis(xp.concatenate([sums, counts]), 0, -1)
 
 
-def _neighbour_sums(values: Tensor, side: int) -> Tensor:
-    """Sums of each value, and of its products with four neighbours, over blocks.
+def _neighbour_sums(values: Array, side: int) -> Array:
+    """Sums over blocks of values, and of their products with the left, upper, upper left and upper right neighbours.
+
+    With the rows of a block one after another in a ring, the neighbours lie 1, side, side + 1 and side - 1 places before
+    a value, but for those beyond the left or right border, which lie a row further or less far. So each sum is a scalar
+    product of a block with itself, moved along the ring, and a correction by the two outer columns.
 
     Args:
-        values: (K, N, side+1, W), the first row not yet set.
+        values: (..., side*side + side+1), rows of a block one after another, and then room for the first values again.
         side: of the blocks.
 
     Returns:
-        float64, (K, 5, N, W/side).
+        float64, (..., 5).
     """
-    kinds, strips, _, width = values.shape
-    values[:, :, 0] = values[:, :, side]
-    left = torch.empty_like(values)
-    left[..., 1:] = values[..., :-1]
-    left[..., ::side] = values[..., side - 1 :: side]
-    here, above = values[:, :, 1:], values[:, :, :-1]
-    left_here, left_above = left[:, :, 1:], left[:, :, :-1]
-    pairs = ((here, left_here), (here, above), (here, left_above), (left_here, above))
-    sums = [here.sum(-2, dtype=here.dtype), *(_column_dots(one, other) for one, other in pairs)]
-    return torch.stack(sums, 1).view(kinds, MAPS, strips, width // side, side).sum(-1, dtype=torch.float64)
+    xp, size = library(values), side * side
+    values[..., size:] = values[..., : side + 1]
+    ring, first, last = values[..., :size], values[..., 0:size:side], values[..., side - 1 : size : side]
 
+    def around(places: int) -> Array:
+        return dots(values[..., places : places + size], ring)
 
-def _column_dots(one: Tensor, other: Tensor) -> Tensor:
-    """Scalar products of columns, (K, N, H, W) -> (K, N, W), of the same type.
-
-    On CPUs NumPy needs no memory for the products of float numbers; of bytes it multiplies and adds many at once.
-    """
-    if one.device.type != "cpu":
-        return (one * other).sum(-2, dtype=one.dtype)
-    if one.dtype == torch.int8:
-        return torch.from_numpy(np.multiply(one.numpy(), other.numpy()).sum(-2, dtype=np.int8))
-    return torch.from_numpy(np.einsum("knij,knij->knj", one.numpy(), other.numpy()))
+    # Products of the first column with the last one, of which row i - 2, i - 1, i or i + 1 stands beside row i.
+    beside_each = windows(xp.concatenate([last[..., -2:], last, last[..., :1]], -1), -1, side, 1)
+    products = (beside_each @ first[..., None])[..., 0]
+    two_above, above, beside, below = (float64(products[..., place]) for place in range(4))
+    sums = (
+        total(ring),
+        around(1) - above + beside,
+        float64(around(side)),
+        around(side + 1) - two_above + above,
+        around(side - 1) - beside + below,
+    )
+    return xp.stack(sums, -1)
 
 
 def fitted(moments: Tensor, sides: tuple[int, ...], variant: Variant) -> Fits:
@@ -121,9 +121,8 @@ def fitted(moments: Tensor, sides: tuple[int, ...], variant: Variant) -> Fits:
     negative, positive = (nonzero - sign) / 2, (nonzero + sign) / 2
     if variant.zeros_right:
         positive = sizes - negative
-    # What one-sided sums lose to rounding is clamped; a side without any coefficient is known by its exact count.
-    left = rounded(rounded(((square - signed) / 2).clamp_min(0) / negative, variant).sqrt(), variant)
-    right = rounded(rounded(((square + signed) / 2).clamp_min(0) / positive, variant).sqrt(), variant)
+    left = rounded(rounded(_one_sided((square - signed) / 2, negative), variant).sqrt(), variant)
+    right = rounded(rounded(_one_sided((square + signed) / 2, positive), variant).sqrt(), variant)
     if not variant.skips_undefined:
         left, right = left.nan_to_num(0.0), right.nan_to_num(0.0)
     ratio = rounded(left / right, variant)
@@ -136,6 +135,14 @@ def fitted(moments: Tensor, sides: tuple[int, ...], variant: Variant) -> Fits:
     margin = (ratios[above] - wanted) - (wanted - ratios[above - 1])
     shape = torch.where(margin >= 0, above - 1, above)
     return Fits(left, right, torch.where(wanted.isnan(), 0, shape), margin.abs() / wanted)
+
+
+def _one_sided(squares: Tensor, count: Tensor) -> Tensor:
+    """Mean square of the coefficients on one side, NaN where there is none.
+
+    What the sums lose to rounding is clamped; a side without any coefficient is known by its exact count.
+    """
+    return torch.where(count == 0, torch.nan, squares.clamp_min(0) / count)
 
 
 def features_of(fits: Fits, variant: Variant) -> Tensor:

@@ -19,8 +19,11 @@ from octosr.cores import map_on_cores
 from octosr.metrics.niqe_engine.features import Fits, nearest_shape
 from octosr.metrics.niqe_engine.variants import Variant
 
-ERROR = 3e-6
-"""How far float32 sums over a block may put the ratio of moments from the exact one, as a part of it."""
+UNDECIDED = 2e-6
+"""Margin, as a part of the ratio of moments, below which float32 sums may decide for another shape.
+
+They put the ratio up to 6e-7 from the exact one, which moves the margin by twice as much.
+"""
 _SHIFTS = ((0, 0), (0, 1), (1, 0), (1, 1), (1, -1))
 
 Float32Block = npt.NDArray[np.float32]
@@ -31,8 +34,8 @@ def settle(fits: Fits, coefficients: Sequence[Sequence[Tensor]], variant: Varian
 
     Args:
         fits: of shape (B, blocks, scales, 5).
-        coefficients: for each scale float32 rows of blocks (N, side, W) of the images one after another, in tensors
-            of the same N but for the last.
+        coefficients: for each scale float32 rows of blocks (N, columns, side, side) of the images one after another, in
+            tensors of the same N but for the last.
         variant: whose arithmetic; nothing is done if it does not round to float32.
 
     Returns:
@@ -41,7 +44,7 @@ def settle(fits: Fits, coefficients: Sequence[Sequence[Tensor]], variant: Varian
     if variant.rounding == "never":
         return fits
     # A coefficient has no such ratio where a whole side is 0; both ways of adding agree about that.
-    undecided = torch.nonzero(fits.margin < ERROR).tolist()
+    undecided = torch.nonzero(fits.margin < UNDECIDED).tolist()
     blocks = fits.left.shape[1]
 
     def repeat(place: list[int]) -> tuple[float, float, int]:
@@ -64,10 +67,9 @@ def settle(fits: Fits, coefficients: Sequence[Sequence[Tensor]], variant: Varian
 
 def _block(strips: Sequence[Tensor], number: int) -> Float32Block:
     """One block (side, side) of all rows of blocks, counted row by row."""
-    together, side, width = strips[0].shape
-    row, column = divmod(number, width // side)
-    block = strips[row // together][row % together, :, column * side : (column + 1) * side]
-    return block.cpu().numpy()
+    together, columns = strips[0].shape[:2]
+    row, column = divmod(number, columns)
+    return strips[row // together][row % together, column].cpu().numpy()
 
 
 def _fit(values: Float32Block, variant: Variant) -> tuple[float, float, int]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from octosr.metrics.niqe_engine.arrays import Array, as_array, as_tensor, empty, float32, library
 from octosr.metrics.niqe_engine.filters import filtered
 from octosr.metrics.niqe_engine.variants import BLOCK, Variant
 
@@ -19,7 +20,7 @@ HALF_TAPS = tuple(n / 256 for n in (-3, -9, 29, 111, 111, 29, -9, -3))
 """The cubic kernel (a = -1/2), widened by 2 against aliasing, at the places it takes when a side is halved."""
 _YIQ = (0.299, 0.587, 0.114)
 _YCBCR = (65.481, 128.553, 24.966)
-_PILLOW_L = (19595, 38470, 7471)
+_PILLOW_L = (19595 / 2**16, 38470 / 2**16, 7471 / 2**16)
 
 
 def luma(images: Tensor, color_space: str, variant: Variant) -> Tensor:
@@ -35,15 +36,21 @@ def luma(images: Tensor, color_space: str, variant: Variant) -> Tensor:
         variant: whose rounding.
 
     Returns:
-        float32, (B, H, W).
+        float32, (B, H+6, W+6): with a border of three pixels, see :func:`bordered`.
     """
-    return torch.cat([_luma(part, color_space, variant) for part in images.split(BLOCK, -2)], -2)
+    height, width = images.shape[-2:]
+    bordered = images.new_empty(len(images), height + 2 * RADIUS, width + 2 * RADIUS)
+    inside = bordered[:, RADIUS:-RADIUS, RADIUS:-RADIUS]
+    for part, to in zip(images.split(BLOCK, -2), inside.split(BLOCK, -2), strict=True):
+        to.copy_(_luma(part, color_space, variant))
+    _set_border_(bordered, variant)
+    return bordered
 
 
 def _luma(images: Tensor, color_space: str, variant: Variant) -> Tensor:
     """Luma of some rows, few enough for the cache of a CPU."""
     if color_space == "pillow_l":
-        # Whole numbers below 2^24, so float32 holds them, and their sums in any order, exactly.
+        # Whole numbers below 2^24 and halves of them, so float32 holds them, and their sums in any order, exactly.
         levels = (images * 255).round_()
         pixels = levels.movedim(1, -1)
         if pixels.is_contiguous() and pixels.device.type == "cpu":  # as files are read: channels lie side by side
@@ -51,7 +58,7 @@ def _luma(images: Tensor, color_space: str, variant: Variant) -> Tensor:
         else:
             red, green, blue = levels.unbind(1)
             total = _weighted(red, green, blue, _PILLOW_L)
-        return total.add_(1 << 15).mul_(2**-16).floor_()
+        return total.add_(0.5).floor_()
     red, green, blue = images.unbind(1)
     if color_space == "yiq":
         return _weighted(red, green, blue, _YIQ).mul_(255).round_()
@@ -83,14 +90,18 @@ def halved(image: Tensor, variant: Variant) -> Tensor:
     Returns:
         (B, H/2, W/2), float64 or, where the variant's maps are, float32.
     """
+    height, width = image.shape[-2:]
     if variant.half_size == "symmetric":
         rows = _halve(_mirrored(image / 255, -2), -2)
         half = _halve(_mirrored(rows, -1), -1)
         return half.double() * 255 if variant.rounding == "never" else half * 255
-    # Whole numbers times n/256: float32 holds these sums exactly, so only the others need float64.
-    columns = filtered(pad(image, (3, 3)), HALF_TAPS, -1, step=2)
-    _over_inside_(columns, -1)
-    rows = filtered(pad(columns.double(), (0, 0, 3, 3)), HALF_TAPS, -2, step=2)
+    # Whole numbers times n/256: float32 holds these sums exactly, so only the next ones need float64.
+    narrow = as_tensor(filtered(as_array(pad(image, (3, 3))), HALF_TAPS, -1, step=2))
+    _over_inside_(narrow, -1)
+    columns = narrow.new_empty(len(image), height + 6, width // 2, dtype=torch.float64)
+    columns[:, 3:-3] = narrow
+    columns[:, :3] = columns[:, -3:] = 0
+    rows = as_tensor(filtered(as_array(columns), HALF_TAPS, -2, step=2))
     _over_inside_(rows, -2)
     return rows.float()
 
@@ -145,45 +156,62 @@ def gaussian_taps(variant: Variant) -> tuple[float, ...]:
     return tuple(float(tap) for tap in taps)
 
 
-def padded(image: Tensor, variant: Variant) -> Tensor:
+def bordered(image: Tensor, variant: Variant) -> Tensor:
     """Three pixels more on each side, (B, H, W) -> (B, H+6, W+6)."""
-    mode = "replicate" if variant.padding == "edge" else "constant"
-    return pad(image[:, None], (RADIUS,) * 4, mode=mode)[:, 0]
+    larger = image.new_empty(len(image), *(side + 2 * RADIUS for side in image.shape[-2:]))
+    larger[:, RADIUS:-RADIUS, RADIUS:-RADIUS] = image
+    _set_border_(larger, variant)
+    return larger
 
 
-def mscn(strips: Tensor, variant: Variant) -> tuple[Tensor, Tensor]:
+def _set_border_(x: Tensor, variant: Variant) -> None:
+    """Fill the outer three pixels of (B, H+6, W+6)."""
+    for dim in (-1, -2):
+        before, after = x.narrow(dim, 0, RADIUS), x.narrow(dim, x.shape[dim] - RADIUS, RADIUS)
+        if variant.padding == "edge":
+            before.copy_(x.narrow(dim, RADIUS, 1).expand_as(before))
+            after.copy_(x.narrow(dim, x.shape[dim] - RADIUS - 1, 1).expand_as(after))
+        else:
+            before.zero_()
+            after.zero_()
+
+
+def mscn(strips: Array, side: int, variant: Variant, with_deviation: bool = True) -> tuple[Array, Array | None]:
     """Local mean subtracted, divided by local deviation plus 1 (eq. 1 to 3 of the paper).
 
     Args:
-        strips: luma with three pixels more on each side, (N, H+6, W+6).
+        strips: luma of rows of blocks, with three pixels more on each side, (N, side+6, W+6), W a multiple of ``side``.
+        side: of the blocks.
         variant: which taps, and what is rounded to float32.
+        with_deviation: whether the local deviation is wanted.
 
     Returns:
-        coefficients and local standard deviation, (N, H, W), float64 or, where the variant rounds, float32.
+        coefficients block by block, (N, W/side, side, side), and local standard deviation (N, side, W) or None, float64
+        or, where the variant rounds, float32.
     """
-    centre = strips[:, RADIUS:-RADIUS, RADIUS:-RADIUS]
+    xp = library(strips)
     mean, square = _local_means(strips, variant)
-    deviation = _root_(square.sub_(mean * mean).abs_())
-    return mean.neg_().add_(centre).div_(deviation + 1), deviation
+    deviation = xp.multiply(mean, mean)
+    xp.subtract(square, deviation, out=deviation)
+    xp.abs(deviation, out=deviation)
+    xp.sqrt(deviation, out=deviation)
+    divisor = xp.add(deviation, 1, out=None if with_deviation else deviation)
+    difference = xp.subtract(strips[:, RADIUS:-RADIUS, RADIUS:-RADIUS], mean, out=mean)
+    rows = (len(strips), side, -1, side)
+    coefficients = empty(mean, (len(strips), mean.shape[-1] // side, side, side))
+    xp.divide(difference.reshape(rows), divisor.reshape(rows), out=coefficients.swapaxes(1, 2))
+    return coefficients, deviation if with_deviation else None
 
 
-def _root_(x: Tensor) -> Tensor:
-    """Square root in place; by NumPy on CPUs, where PyTorch's is slower and its float32 root inexact."""
-    if x.device.type != "cpu":
-        return x.sqrt_()
-    np.sqrt(x.numpy(), out=x.numpy())
-    return x
-
-
-def _local_means(strips: Tensor, variant: Variant) -> Tensor:
+def _local_means(strips: Array, variant: Variant) -> Array:
     """Values and their squares weighted by a Gaussian window, (N, H+6, W+6) -> (2, N, H, W)."""
     taps = gaussian_taps(variant)
-    both = torch.empty(2, *strips.shape, dtype=torch.float64, device=strips.device)
+    both = empty(strips, (2, *strips.shape), "float64")
     both[0] = strips
     # Squares of the second scale are rounded to float32 with the map; those of whole numbers are exact anyway.
     both[1] = both[0] * both[0] if variant.rounding == "never" else strips * strips
     rows = filtered(both, taps, -2)
     if variant.rounding == "each":
-        rows.copy_(rows.float())
+        rows[...] = float32(rows)
     means = filtered(rows, taps, -1)
-    return means if variant.rounding == "never" else means.float()
+    return means if variant.rounding == "never" else float32(means)
