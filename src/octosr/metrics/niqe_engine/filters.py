@@ -20,7 +20,7 @@ MOST_ROWS = 1024
 """BLAS uses all cores on matrices of more rows, which here only makes them wait for each other."""
 
 
-def filtered(x: Array, taps: tuple[float, ...], dim: int, step: int = 1) -> Array:
+def filtered(x: Array, taps: tuple[float, ...], dim: int, step: int = 1, memory: Array | None = None) -> Array:
     """Weighted sums at every place, or every ``step``-th, along one of the last two dimensions that has them all.
 
     On a CPU a few neighbouring sums at a time are a product with a small band matrix, whose zeros cost less than what
@@ -31,6 +31,7 @@ def filtered(x: Array, taps: tuple[float, ...], dim: int, step: int = 1) -> Arra
         taps: the weights of values one after another.
         dim: -2 or -1.
         step: how far the places lie apart.
+        memory: contiguous, of the type of x and large enough: may be written over instead of memory of its own.
 
     Returns:
         of the type of x, (H or W - taps) // step + 1 long in ``dim``.
@@ -50,7 +51,7 @@ def filtered(x: Array, taps: tuple[float, ...], dim: int, step: int = 1) -> Arra
     parts = windows(x, dim, band.shape[1], step * count)
     shape = list(x.shape)
     shape[dim] = size
-    result = np.empty(shape, x.dtype)
+    result = np.empty(shape, x.dtype) if memory is None else memory.ravel()[: math.prod(shape)].reshape(shape)
     if dim == -2:  # (count, k) @ (..., parts, k, W)
         np.matmul(band, parts.swapaxes(-1, -2), out=result.reshape(*shape[:-2], -1, count, shape[-1]))
     else:  # (groups, parts, rows, k) @ (k, count)

@@ -213,5 +213,6 @@ def _local_means(strips: Array, variant: Variant) -> Array:
     rows = filtered(both, taps, -2)
     if variant.rounding == "each":
         rows[...] = float32(rows)
-    means = filtered(rows, taps, -1)
+    # What is read no more is written over, because it is in the cache.
+    means = filtered(rows, taps, -1, memory=both)
     return means if variant.rounding == "never" else float32(means)
