@@ -86,7 +86,8 @@ def test_whole_images_at_once_give_what_rows_of_blocks_do(variant):
     """The way of accelerators, walked on the CPU."""
     images, color_space = textured(3, 300, 300), variant.color_spaces[0]
     expected = blocks.image_features(images, variant, color_space)
-    found = blocks._of_group(images[..., :288, :288], variant, color_space, sharpness=True)
+    scales = blocks._of_group(images[..., :288, :288], variant, color_space, sharpness=True)
+    found = blocks._features(scales, len(images), variant)
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-12, atol=0)
 

@@ -72,8 +72,8 @@ def block_moments(coefficients: Array) -> Array:
 def _neighbour_sums(values: Array, side: int) -> Array:
     """Sums over blocks of values, and of their products with the left, upper, upper left and upper right neighbours.
 
-    With the rows of a block one after another in a ring, the neighbours lie 1, side, side + 1 and side - 1 places before
-    a value, but for those beyond the left or right border, which lie a row further or less far. So each sum is a scalar
+    With the rows of a block one after another in a ring, neighbours lie 1, side, side + 1 and side - 1 places before a
+    value, but for those beyond the left or right border, which lie a row further or less far. So each sum is a scalar
     product of a block with itself, moved along the ring, and a correction by the two outer columns.
 
     Args:

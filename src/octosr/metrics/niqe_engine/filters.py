@@ -15,7 +15,6 @@ import numpy.typing as npt
 from octosr.metrics.niqe_engine.arrays import Array, windows
 from octosr.metrics.niqe_engine.variants import BLOCK
 
-
 MOST_ROWS = 1024
 """BLAS uses all cores on matrices of more rows, which here only makes them wait for each other."""
 

@@ -15,6 +15,8 @@ from octosr.metrics.niqe_engine.filters import filtered
 from octosr.metrics.niqe_engine.variants import BLOCK, Variant
 
 RADIUS = 3
+ROWS = 2 * BLOCK
+"""Rows that luma is made of at once: few enough for the cache of a CPU."""
 SIGMA = 7 / 6
 HALF_TAPS = tuple(n / 256 for n in (-3, -9, 29, 111, 111, 29, -9, -3))
 """The cubic kernel (a = -1/2), widened by 2 against aliasing, at the places it takes when a side is halved."""
@@ -41,7 +43,7 @@ def luma(images: Tensor, color_space: str, variant: Variant) -> Tensor:
     height, width = images.shape[-2:]
     bordered = images.new_empty(len(images), height + 2 * RADIUS, width + 2 * RADIUS)
     inside = bordered[:, RADIUS:-RADIUS, RADIUS:-RADIUS]
-    for part, to in zip(images.split(BLOCK, -2), inside.split(BLOCK, -2), strict=True):
+    for part, to in zip(images.split(ROWS, -2), inside.split(ROWS, -2), strict=True):
         to.copy_(_luma(part, color_space, variant))
     _set_border_(bordered, variant)
     return bordered
@@ -50,13 +52,13 @@ def luma(images: Tensor, color_space: str, variant: Variant) -> Tensor:
 def _luma(images: Tensor, color_space: str, variant: Variant) -> Tensor:
     """Luma of some rows, few enough for the cache of a CPU."""
     if color_space == "pillow_l":
-        # Whole numbers below 2^24 and halves of them, so float32 holds them, and their sums in any order, exactly.
-        levels = (images * 255).round_()
-        pixels = levels.movedim(1, -1)
+        # Products of whole numbers and n/2^16: float32 holds them, and their sums in any order, exactly.
+        pixels = images.movedim(1, -1)
         if pixels.is_contiguous() and pixels.device.type == "cpu":  # as files are read: channels lie side by side
-            total = torch.from_numpy(pixels.numpy() @ np.array(_PILLOW_L, np.float32))
+            levels = pixels.numpy() * np.float32(255)
+            total = torch.from_numpy(np.rint(levels, out=levels) @ np.array(_PILLOW_L, np.float32))
         else:
-            red, green, blue = levels.unbind(1)
+            red, green, blue = (images * 255).round_().unbind(1)
             total = _weighted(red, green, blue, _PILLOW_L)
         return total.add_(0.5).floor_()
     red, green, blue = images.unbind(1)
