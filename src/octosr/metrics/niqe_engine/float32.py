@@ -75,13 +75,7 @@ def _fit(values: Float32Blocks, variant: Variant) -> tuple[list[float], list[flo
     squares = values * values
     negative = values < 0
     positive = ~negative if variant.zeros_right else values > 0
-    left, right = (
-        [
-            np.sqrt(row[np.flatnonzero(side)].mean()) if side.any() else np.float32(0)
-            for row, side in zip(squares, sides)
-        ]
-        for sides in (negative, positive)
-    )
+    left, right = ([_root_mean(*pair) for pair in zip(squares, sides, strict=True)] for sides in (negative, positive))
     flatness = np.abs(values).mean(1) ** 2 / squares.mean(1)
     shapes = []
     for ratio, flat in zip((one / other for one, other in zip(left, right, strict=True)), flatness, strict=True):
