@@ -1,7 +1,7 @@
 """The natural image quality evaluator (Mittal et al., IEEE Signal Processing Letters 20(3), 2013), step by step.
 
-``variants`` says in what the three published implementations differ; ``arrays`` with which library; ``maps`` makes luma and normalised coefficients
-of it; ``features`` turns them into 36 numbers a block, with ``float32`` where the last bit counts; ``blocks`` runs it
-all over a batch on all cores (``octosr.cores``); and ``gaussian`` compares their distribution with that of pristine
-images.
+``variants`` says in what the three published implementations differ; ``maps`` makes luma and normalised coefficients of
+it; ``features`` turns them into 36 numbers a block, with ``float32`` where the last bit counts; ``blocks`` runs it all
+over a batch on all cores (``octosr.cores``), with the ``arrays`` of NumPy or PyTorch; and ``gaussian`` compares their
+distribution with that of pristine images.
 """
