@@ -1,0 +1,79 @@
+"""Generation: a copy of the averaged generator whose normalisation is fit for it.
+
+The moving average holds weights that were never trained together, so statistics of batches that the trained generator
+saw do not fit it. Two ways out, ``sampling_bn``:
+
+* ``ema``: the statistics are measured anew with the averaged weights over many latents, and then they stand. An image
+  is a function of the weights and its seed.
+* ``batch``: as the public script, which leaves the generator in training mode: statistics are those of the 16 images
+  made together. Here these are always the seeds 16 k to 16 k + 15 that a seed is among, so that an image is a function
+  of its seed still; all 16 are made for one.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from octosr.degradation.random import SampleRandom
+from octosr.techniques.fastgan.draws import noise_maps
+from octosr.techniques.fastgan.generator import Generator
+from octosr.techniques.fastgan.layers import follow_spectra
+
+BLOCK = 16
+"""Images that share their statistics, as in the public script."""
+_RANDOM = SampleRandom(0)
+_POWER_STEPS = 16
+
+
+def sampling_copy(average: Generator, latents: int | None) -> Generator:
+    """A generator to sample from: singular vectors of the averaged weights, and their statistics.
+
+    Args:
+        average: the averaged generator; it is left as it is.
+        latents: over how many latents the statistics are measured, BLOCK at a time, each batch counting alike; None:
+            they stay those of each batch.
+    """
+    with torch.inference_mode(False), torch.no_grad():
+        network = copy.deepcopy(average).requires_grad_(False)
+        follow_spectra(network, _POWER_STEPS)
+        network.train()
+        if latents is None:
+            return network
+        for norm in _norms(network):
+            norm.reset_running_stats()
+            norm.momentum = None  # the mean over all batches
+        weight = network.start.weight
+        for first in range(0, latents, BLOCK):
+            count = min(BLOCK, latents - first)
+            if count == 1:
+                break  # at 4 pixels a batch of one has no spread to speak of
+            ids = torch.arange(first, first + count, device=weight.device)
+            z = _RANDOM.normal(ids, "calibration", (network.latent,)).to(weight.dtype)
+            network(z, noise_maps(_RANDOM, ids, network.noise_sides, "calibration", weight.dtype))
+        return network.eval()
+
+
+def sample(network: Generator, z: Tensor, seeds: Tensor) -> Tensor:
+    """Large images (N, 3, R, R) in [0, 1], with the noise that belongs to the seeds."""
+    noise = noise_maps(_RANDOM, seeds.to(z.device), network.noise_sides, "sample", z.dtype)
+    images: Tensor = network(z, noise)[0]
+    return images.mul(0.5).add_(0.5).clamp_(0, 1)
+
+
+def blocks(seeds: Tensor) -> tuple[list[int], list[tuple[int, int]]]:
+    """The first seeds of the blocks that hold these seeds, and (which block, where in it) for each seed.
+
+    >>> blocks(torch.tensor([3, 35, 16]))
+    ([0, 16, 32], [(0, 3), (2, 3), (1, 0)])
+    """
+    values = seeds.tolist()
+    firsts = sorted({value // BLOCK * BLOCK for value in values})
+    return firsts, [(firsts.index(value // BLOCK * BLOCK), value % BLOCK) for value in values]
+
+
+def _norms(network: nn.Module) -> Iterator[nn.BatchNorm2d]:
+    return (module for module in network.modules() if isinstance(module, nn.BatchNorm2d))
