@@ -34,8 +34,8 @@ An iteration:
 4. The generator's moving average, ``0.999`` an iteration, which is what is sampled from.
 
 Batch normalisation uses the statistics of the batch in training. When sampling, they are measured anew for the
-averaged weights (:mod:`~octosr.techniques.fastgan.sampling`). Random numbers are functions of (seed, image, purpose), and
-the rest of the state is in the checkpoint: a resumed run is the run that was never stopped, to the bit on a CPU.
+averaged weights (:mod:`~octosr.techniques.fastgan.sampling`). Random numbers are functions of (seed, image, purpose),
+and the rest of the state is in the checkpoint: a resumed run is the run that was never stopped, to the bit on a CPU.
 Micro-batches and processes each normalise by their own images: two processes do what one does in two micro-batches,
 not what one does at once. On GPUs ``trainer.sync_batchnorm=true`` makes them one batch.
 
