@@ -80,11 +80,12 @@ def test_power_iteration_finds_the_largest_singular_value() -> None:
     assert torch.linalg.matrix_norm(layer.normed().flatten(1), 2).item() == pytest.approx(1, abs=1e-10)
 
 
-def test_the_folded_convolution_equals_enlarging_first() -> None:
+@pytest.mark.parametrize("side", [7, 16])
+def test_the_folded_convolution_equals_enlarging_first(side: int) -> None:
     """Forward, and gradients of input and weight through sigma of the 3x3 weight."""
     torch.manual_seed(0)
     block = UpBlock(6, 4).double()
-    x = torch.randn(2, 6, 5, 7, dtype=torch.float64, requires_grad=True)
+    x = torch.randn(2, 6, 5, side, dtype=torch.float64, requires_grad=True)
     plain = F.conv2d(F.interpolate(x, scale_factor=2, mode="nearest"), block.conv.normed(), padding=1)
     ours = block.conv(x)
     assert torch.allclose(ours, plain, atol=1e-10, rtol=0)

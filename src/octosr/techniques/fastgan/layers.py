@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 SLOPE = 0.2
 """Of every leaky ReLU."""
+FOLD_FROM = 16
+"""Side from which enlargement is folded into the convolution; below, folding so many weights costs more than it saves."""
 
 
 class _OverSigma(torch.autograd.Function):
@@ -43,9 +45,9 @@ class SpectralConv(nn.Module):
         kernel: side of the weight.
         stride: of the convolution.
         padding: zeros on each side.
-        doubling: nearest-neighbour enlargement by 2 first. It is not carried out: the 3x3 weight is folded into a
-            transposed convolution of 4x4 taps and stride 2, the same map with 4/9 of the multiplications and nothing
-            enlarged kept for the backward pass. The norm is that of the 3x3 weight.
+        doubling: nearest-neighbour enlargement by 2 first. From 16 pixels on it is not carried out: the 3x3 weight is
+            folded into a transposed convolution of 4x4 taps and stride 2, the same map with 4/9 of the multiplications
+            and nothing enlarged kept for the backward pass. The norm is that of the 3x3 weight.
         transposed: a transposed convolution; the weight is (inputs, outputs, kernel, kernel) and its matrix has the
             outputs as rows.
     """
@@ -85,8 +87,10 @@ class SpectralConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) -> (B, outputs, H', W')."""
         weight = self.normed()
-        if self.doubling:
+        if self.doubling and x.shape[-1] >= FOLD_FROM:
             return F.conv_transpose2d(x, fold(weight), stride=2, padding=1)
+        if self.doubling:
+            x = F.interpolate(x, scale_factor=2.0, mode="nearest")
         if self.transposed:
             return F.conv_transpose2d(x, weight.transpose(0, 1), stride=self.stride, padding=self.padding)
         return F.conv2d(x, weight, stride=self.stride, padding=self.padding)
