@@ -11,7 +11,7 @@ from torch import Tensor, nn
 SLOPE = 0.2
 """Of every leaky ReLU."""
 FOLD_FROM = 16
-"""Side from which enlargement is folded into the convolution; below, folding so many weights costs more than it saves."""
+"""Side from which enlargement is folded into the convolution; smaller maps have too many weights for it to pay."""
 
 
 class _OverSigma(torch.autograd.Function):
