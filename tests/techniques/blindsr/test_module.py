@@ -12,7 +12,7 @@ from octosr.degradation.aligned import strided_blur
 from octosr.errors import ConfigError
 from octosr.techniques.blindsr.kernels import KernelSpace
 from octosr.techniques.blindsr.module import BlindSR
-from octosr.techniques.blindsr.phases import next_phase, require_all, steps_done
+from octosr.techniques.blindsr.phases import require_all, steps_done
 
 
 @pytest.fixture
@@ -151,13 +151,13 @@ def test_discriminator_asks_for_the_generator(make_blindsr, batches):
 def test_phase_that_is_next(make_blindsr):
     technique = make_blindsr(stages=(2, 4))
     stages = technique.all_stages()
-    assert next_phase(stages, technique.schedule) == "generator"
+    assert technique.next_phase() == "generator"
     stages[0].generator_steps.fill_(4)
-    assert next_phase(stages, technique.schedule) == "generator"
+    assert technique.next_phase() == "generator"
     stages[1].generator_steps.fill_(4)
-    assert next_phase(stages, technique.schedule) == "discriminator"
+    assert technique.next_phase() == "discriminator"
     assert steps_done(stages[1], "generator") == 4
-    assert next_phase(trained(technique).all_stages(), technique.schedule) is None
+    assert trained(technique).next_phase() is None
 
 
 def test_a_scale_that_comes_again_is_the_same_network(make_blindsr):

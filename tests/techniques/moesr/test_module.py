@@ -8,7 +8,7 @@ import torch
 from octosr.degradation.aligned import strided_blur
 from octosr.errors import ConfigError
 from octosr.techniques.moesr.grid import MIDDLE
-from octosr.techniques.moesr.phases import next_phase, require_all, require_earlier, steps_done
+from octosr.techniques.moesr.phases import require_all, require_earlier, steps_done
 
 
 def trained(technique):
@@ -164,13 +164,13 @@ def test_a_phase_asks_for_the_one_before(make_moesr, batches):
 def test_phase_that_is_next(make_moesr):
     technique = make_moesr(stages=(2, 4))
     stages = technique.all_stages()
-    assert next_phase(stages, technique.schedule) == "experts"
+    assert technique.next_phase() == "experts"
     stages[0].expert_steps.fill_(4)
-    assert next_phase(stages, technique.schedule) == "experts"
+    assert technique.next_phase() == "experts"
     stages[1].expert_steps.fill_(4)
-    assert next_phase(stages, technique.schedule) == "ise"
+    assert technique.next_phase() == "ise"
     assert steps_done(stages[1], "experts") == 4
-    assert next_phase(trained(technique).all_stages(), technique.schedule) is None
+    assert trained(technique).next_phase() is None
 
 
 @pytest.mark.parametrize("stages", [(2,), pytest.param((2, 4), marks=pytest.mark.slow)])

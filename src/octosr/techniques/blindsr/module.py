@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
 from octosr.degradation.rounding import quantise
-from octosr.errors import ConfigError
-from octosr.techniques.blindsr import checks, phases
+from octosr.techniques import checks
+from octosr.techniques.blindsr import phases
+from octosr.techniques.blindsr.checks import check_sigmas, check_stages
 from octosr.techniques.blindsr.estimate import StageEstimate, compose_estimates
 from octosr.techniques.blindsr.kernels import KERNEL_SIZES, KernelSpace
 from octosr.techniques.blindsr.phased import PhasedTraining
@@ -21,6 +22,7 @@ from octosr.techniques.blindsr.settings import Search
 from octosr.techniques.blindsr.stage import BlindSRStage
 from octosr.techniques.blindsr.training import Drawing
 from octosr.techniques.blindsr.weights import load_blindsr
+from octosr.techniques.phases import Schedule
 
 
 class BlindSR(PhasedTraining):
@@ -84,7 +86,7 @@ class BlindSR(PhasedTraining):
         official_quirks: bool = False,
         seed: int = 0,
     ) -> None:
-        checks.stages(stages)
+        check_stages(stages)
         checks.at_least({"code": code, "features": features, "growth": growth, "layers": layers}, 1)
         checks.at_least({"blocks": 1 if blocks is None else blocks}, 1)
         checks.at_least({"generator_steps": generator_steps, "discriminator_steps": discriminator_steps}, 0)
@@ -92,18 +94,20 @@ class BlindSR(PhasedTraining):
         checks.above_zero({"generator_rate": generator_rate, "discriminator_rate": discriminator_rate, "near": near})
         checks.shares({"mosaic": mosaic, "near_share": near_share, "near": near})
         checks.choice("phase", phase, (*phases.ORDER, "all"))
-        bounds = checks.sigmas(sigmas)
+        bounds = check_sigmas(sigmas)
         super().__init__(name, stages, None, hr_patch or 1)
         self.official_quirks, self.lr_patch = bool(official_quirks), int(lr_patch)
-        self.schedule = phases.Schedule(phase, generator_steps, discriminator_steps, generator_rate, discriminator_rate)
+        self.schedule = Schedule(
+            phase,
+            steps={"generator": generator_steps, "discriminator": discriminator_steps},
+            rates={"generator": generator_rate, "discriminator": discriminator_rate},
+        )
         self.drawing = Drawing(int(seed), float(mosaic), float(near_share), float(near))
         self.search = Search.of(search or {}, official_quirks=self.official_quirks)
         self.val_loss = MeanMetric()
-        sizes = {int(s): int(k) for s, k in kernel_sizes.items()}
+        sizes = checks.kernel_sizes(self.stages, kernel_sizes)
         self.stage_networks = nn.ModuleDict()
         for scale in dict.fromkeys(self.stages):
-            if scale not in sizes:
-                raise ConfigError(f"technique.kernel_sizes has no entry for x{scale}: it has {sizes}.")
             space = KernelSpace(scale, sizes[scale], bounds[0] * scale, bounds[1] * scale)
             if self.official_quirks:
                 space = KernelSpace.published(scale)

@@ -1,9 +1,7 @@
-"""The two phases of training, their lengths, and which one is next."""
+"""The two phases of training: how far a stage is in each, and what each needs."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from typing import Literal, get_args
 
 from octosr.errors import ConfigError
@@ -14,54 +12,9 @@ Phase = Literal["generator", "discriminator", "all"]
 ORDER: tuple[PhaseName, ...] = get_args(PhaseName)
 
 
-@dataclass(frozen=True)
-class Schedule:
-    """How long each phase is and with which learning rate it begins.
-
-    Attributes:
-        phase: what is to be trained: one of them, or ``all`` in order.
-        generator, discriminator: steps of each phase.
-        generator_rate, discriminator_rate: learning rates of Adam at the start; they fall to a hundredth along a
-            cosine. The public code keeps them, for as many steps as one has patience.
-    """
-
-    phase: Phase
-    generator: int
-    discriminator: int
-    generator_rate: float
-    discriminator_rate: float
-
-    def length(self, name: PhaseName) -> int:
-        """Steps of a phase."""
-        return int(getattr(self, name))
-
-    @property
-    def wanted(self) -> tuple[PhaseName, ...]:
-        """The phases to train, in order."""
-        return ORDER if self.phase == "all" else (self.phase,)
-
-    @property
-    def steps_up_to_end(self) -> int:
-        """Steps of all phases up to the last wanted one."""
-        return sum(self.length(name) for name in ORDER[: ORDER.index(self.wanted[-1]) + 1])
-
-    def rate(self, name: PhaseName, done: int) -> float:
-        """Learning rate after some steps of a phase."""
-        start = float(getattr(self, f"{name}_rate"))
-        return start * (0.01 + 0.99 * (1 + math.cos(math.pi * min(done / max(self.length(name), 1), 1))) / 2)
-
-
-def steps_done(stage: BlindSRStage, name: PhaseName) -> int:
+def steps_done(stage: BlindSRStage, name: str) -> int:
     """For how many steps a stage is trained in a phase."""
     return int(stage.generator_steps if name == "generator" else stage.discriminator_steps)
-
-
-def next_phase(stages: list[BlindSRStage], schedule: Schedule) -> PhaseName | None:
-    """The first wanted phase that is not finished; None: all are."""
-    for name in schedule.wanted:
-        if any(steps_done(stage, name) < schedule.length(name) for stage in stages):
-            return name
-    return None
 
 
 def require_generator(stages: list[BlindSRStage]) -> None:
@@ -94,7 +47,7 @@ def require_all(stages: list[BlindSRStage]) -> None:
                 )
 
 
-def count_step(stages: list[BlindSRStage], name: PhaseName) -> None:
+def count_step(stages: list[BlindSRStage], name: str) -> None:
     """Note that a step has been taken."""
     for stage in stages:
         counter = stage.generator_steps if name == "generator" else stage.discriminator_steps

@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from octosr.degradation.aligned import compose
 from octosr.degradation.rounding import quantise
 from octosr.errors import ConfigError
-from octosr.techniques.moesr import checks, phases, training
+from octosr.techniques import checks
+from octosr.techniques.moesr import phases, training
+from octosr.techniques.moesr.checks import check_expert, check_stages
 from octosr.techniques.moesr.finetune import FineTuning, fine_tune
 from octosr.techniques.moesr.grid import KERNEL_SIZES
 from octosr.techniques.moesr.network import ISE_FIELD, KernelCode
@@ -103,11 +105,8 @@ class MoESR(PhasedTraining):
         official_quirks: bool = False,
         seed: int = 0,
     ) -> None:
-        checks.stages(stages)
-        sizes = {int(s): int(k) for s, k in kernel_sizes.items()}
-        for scale in stages:
-            if scale not in sizes:
-                raise ConfigError(f"technique.kernel_sizes has no entry for x{scale}: it has {sizes}.")
+        check_stages(stages)
+        sizes = checks.kernel_sizes(stages, kernel_sizes)
         checks.at_least({"layers": layers}, 3)
         checks.at_least({"features": features, "ise_features": ise_features, "lr_patch": lr_patch}, 1)
         checks.at_least({"ken_pairs": ken_pairs, "ken_every": ken_every, "ken_batch": ken_batch}, 1)
@@ -118,7 +117,7 @@ class MoESR(PhasedTraining):
         checks.choice("kernel_code", kernel_code, ("matrix", "angle"))
         checks.choice("phase", phase, (*phases.ORDER, "all"))
         checks.choice("ise_target", ise_target, ("sharpness", "error"))
-        checks.expert(expert)
+        check_expert(expert)
         if gate_crop is not None:
             checks.at_least({"gate_crop": gate_crop}, max(-(-ISE_FIELD // int(s)) for s in stages))
         if expert is not None and phase != "experts":
@@ -128,8 +127,11 @@ class MoESR(PhasedTraining):
         self.ken_every, self.ken_batch = ken_every, ken_batch
         self.gate_crop, self.gate_crops = gate_crop, gate_crops
         self.official_quirks, self.seed, self.expert = bool(official_quirks), int(seed), expert
-        self.schedule = phases.Schedule(
-            phase, expert_steps, ise_steps, ken_steps, warm_steps, expert_rate, ise_rate, ken_rate
+        self.schedule = phases.WarmSchedule(
+            phase,
+            steps={"experts": expert_steps, "ise": ise_steps, "ken": ken_steps},
+            rates={"experts": expert_rate, "ise": ise_rate, "ken": ken_rate},
+            warm=warm_steps,
         )
         self.finetuning = FineTuning.of(finetune or {}, official_quirks=self.official_quirks, seed=self.seed)
         self.stage_networks = nn.ModuleDict(
