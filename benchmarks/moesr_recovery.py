@@ -15,61 +15,17 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import octosr._torchvision  # noqa: F401  (before Lightning, which imports torchvision)
-
-# isort: split
-import numpy as np
 import torch
-from hydra import compose, initialize_config_dir
-from PIL import Image
+from recovery import TEST_IDS, distance, test_images, trained
 from torch import Tensor
 
 from octosr.degradation.aligned import covariances, strided_blur, trim
 from octosr.degradation.rounding import quantise
-from octosr.runs.train import train
-from octosr.runs.weights import describe_technique, load_technique
 from octosr.techniques.base import psnr_per_image
 from octosr.techniques.moesr.finetune import FineTuning, fine_tune
 from octosr.techniques.moesr.module import MoESR
 from octosr.techniques.moesr.network import bicubic
 from octosr.techniques.moesr.stage import MoESRStage
-
-TEST_IDS = 2**41
-"""Ids of the test kernels: no training sample has them."""
-
-
-def trained(folder: Path, output: Path, scale: int, overrides: list[str]) -> MoESR:
-    """The demo-size MoESR of one stage, trained on a folder."""
-    conf = Path(__file__).resolve().parents[1] / "conf"
-    settings = [
-        "technique=moesr", "size=demo", f"technique.stages=[{scale}]", f"scale={scale}", "dataset=more/folder",
-        f"dataset.path={folder}", f"output_root={output}", "hardware=cpu", "logger=csv", "data.batch_size=4",
-    ]  # fmt: skip
-    with initialize_config_dir(str(conf), version_base="1.3"):
-        if not (output / "checkpoints/moesr/folder/last.ckpt").is_file():
-            train(compose("train", [*settings, *overrides]))
-        cfg = compose("eval", settings)
-    technique = load_technique(cfg, describe_technique(cfg))
-    assert isinstance(technique, MoESR)
-    return technique.eval()
-
-
-def test_images(folder: Path, count: int, side: int) -> Tensor:
-    """Centre crops of images evenly spaced in a folder's order, (N, 3, side, side)."""
-    files = sorted(p for p in folder.iterdir() if p.suffix.lower() in (".png", ".jpg", ".jpeg"))
-    images = []
-    for n in range(count):
-        picture = np.asarray(Image.open(files[n * len(files) // count]).convert("RGB"))
-        top, left = ((length - side) // 2 for length in picture.shape[:2])
-        if min(top, left) < 0:
-            raise SystemExit(f"{files[n * len(files) // count]} has a side below {side} pixels: give a smaller --side.")
-        images.append(torch.from_numpy(picture[top : top + side, left : left + side].copy()).permute(2, 0, 1))
-    return torch.stack(images).float() / 255
-
-
-def distance(estimated: Tensor, truth: Tensor) -> Tensor:
-    """Frobenius distance of covariances (N, 2, 2), in HR pixels squared."""
-    return (estimated.double() - truth).square().sum((1, 2)).sqrt()
 
 
 def psnr_of(stage: MoESRStage, lr: Tensor, hr: Tensor, parameters: Tensor, settings: FineTuning) -> Tensor:
@@ -92,7 +48,9 @@ def main() -> None:
         "overrides", nargs="*", help="config overrides of the training, e.g. technique.ise_target=error"
     )
     arguments = parser.parse_args()
-    technique = trained(arguments.train, arguments.output, arguments.scale, arguments.overrides)
+    own = ["data.batch_size=4"]
+    technique = trained("moesr", arguments.train, arguments.output, arguments.scale, arguments.overrides, own)
+    assert isinstance(technique, MoESR)
     stage = technique.stage(arguments.scale)
     hr = test_images(arguments.test, arguments.images, arguments.side)
     truth = stage.random_parameters(technique.seed, torch.arange(TEST_IDS, TEST_IDS + len(hr)))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +12,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from octosr.errors import WrongWeightsError
-from octosr.techniques.weights import load_checkpoint_weights, read_weight_file, strip_prefixes
+from octosr.techniques.weights import load_checkpoint_weights, published_parts, read_weight_file, strip_prefixes
 
 
 class Malicious:
@@ -76,3 +78,16 @@ def test_what_does_not_fit_is_listed(tmp_path: Path) -> None:
         load_checkpoint_weights(nn.Linear(3, 2), [path])
     with pytest.raises(WrongWeightsError, match="2 were given"):
         load_checkpoint_weights(nn.Linear(3, 2), [path, path])
+
+
+def test_published_files_are_told_from_ours_and_not_mixed() -> None:
+    contents = {Path("a.pt"): {"part": "one"}, Path("b.pt"): {"part": "two"}, Path("c.ckpt"): {"state_dict": {}}}
+
+    def part_of(content: Mapping[str, Any]) -> str | None:
+        return content.get("part")
+
+    published = {path: contents[path] for path in (Path("a.pt"), Path("b.pt"))}
+    assert published_parts(published, part_of, "Some") == {Path("a.pt"): "one", Path("b.pt"): "two"}
+    assert published_parts({Path("c.ckpt"): contents[Path("c.ckpt")]}, part_of, "Some") == {}
+    with pytest.raises(WrongWeightsError, match=r"Published Some weights cannot be mixed with other files: c\.ckpt\."):
+        published_parts(contents, part_of, "Some")

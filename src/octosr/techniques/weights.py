@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,30 @@ def strip_prefixes(
             name = name.replace(f".{prefix}", ".") if prefix == "_orig_mod." else name
         clean[name] = value
     return clean
+
+
+def published_parts(
+    contents: Mapping[Path, Mapping[str, Any]], part_of: Callable[[Mapping[str, Any]], str | None], name: str
+) -> dict[Path, str]:
+    """Which part of a technique each file of a published release holds.
+
+    Args:
+        contents: of the files.
+        part_of: which part a content is; None: not of the release.
+        name: the technique's, for the message.
+
+    Returns:
+        The parts, or nothing if no file is of the release.
+
+    Raises:
+        WrongWeightsError: some files are, others are not.
+    """
+    parts = {path: part_of(content) for path, content in contents.items()}
+    found = {path: part for path, part in parts.items() if part is not None}
+    strangers = [str(path) for path in parts if path not in found]
+    if found and strangers:
+        raise WrongWeightsError(f"Published {name} weights cannot be mixed with other files: {', '.join(strangers)}.")
+    return found
 
 
 def load_checkpoint_weights(module: nn.Module, paths: Sequence[Path]) -> str:

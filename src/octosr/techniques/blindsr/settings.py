@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
-from octosr.errors import ConfigError, nearest
+from octosr.errors import ConfigError
+from octosr.techniques.presets import from_preset
 
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {"levels": 6, "angles": 8, "crop": 0, "steps": 50, "rate": 0.06, "tolerance": 0.0},
@@ -66,18 +67,7 @@ class Search:
         Raises:
             ConfigError: an unknown preset or setting, or a value that makes no sense.
         """
-        given = {key: value for key, value in settings.items() if value is not None and key != "preset"}
-        preset = str(settings.get("preset", "fast"))
-        if preset not in PRESETS:
-            raise ConfigError(
-                f"technique.search.preset must be one of {', '.join(sorted(PRESETS))}, but got {preset!r}."
-                f"{nearest(preset, PRESETS)}"
-            )
-        known = [f.name for f in fields(cls) if f.name not in fixed]
-        for key in given:
-            if key not in known:
-                raise ConfigError(f"technique.search has no setting {key!r}.{nearest(str(key), known)}")
-        made = cls(**(PRESETS[preset] | given | fixed))
+        made = from_preset(cls, "technique.search", PRESETS, settings, **fixed)
         made._check()
         return made
 

@@ -12,7 +12,7 @@ from octosr.errors import ConfigError, WrongWeightsError
 from octosr.techniques.blindsr.kernels import KernelSpace
 from octosr.techniques.blindsr.network import Discriminator, Generator
 from octosr.techniques.blindsr.official import SCALE, part_of, read_network
-from octosr.techniques.weights import load_checkpoint_weights, read_weight_file, strip_prefixes
+from octosr.techniques.weights import load_checkpoint_weights, published_parts, read_weight_file, strip_prefixes
 
 if TYPE_CHECKING:
     from octosr.techniques.blindsr.phased import PhasedTraining
@@ -30,12 +30,9 @@ def load_blindsr(technique: PhasedTraining, paths: Sequence[Path]) -> str:
         WrongWeightsError: a file does not fit; nothing has been changed then.
     """
     contents = {path: read_weight_file(path) for path in paths}
-    parts = {path: part_of(content) for path, content in contents.items()}
-    if not any(parts.values()):
+    parts = published_parts(contents, part_of, "BlindSR")
+    if not parts:
         return _load_ours(technique, paths, contents)
-    strangers = [str(path) for path, part in parts.items() if part is None]
-    if strangers:
-        raise WrongWeightsError(f"Published BlindSR weights cannot be mixed with other files: {', '.join(strangers)}.")
     if SCALE not in technique.stages:
         raise WrongWeightsError(
             f"Published BlindSR weights are for x{SCALE}, but technique.stages is {list(technique.stages)}: "
@@ -48,9 +45,9 @@ def load_blindsr(technique: PhasedTraining, paths: Sequence[Path]) -> str:
     }
     states: dict[str, dict[str, Tensor]] = {}
     for path, part in parts.items():
-        if str(part) in states:
+        if part in states:
             raise WrongWeightsError(f"Two of the files are the {part} of x{SCALE}, one of them {path}: give one.")
-        states[str(part)] = read_network(networks[str(part)], contents[path], path)
+        states[part] = read_network(networks[part], contents[path], path)
     if "generator" in states:
         stage.set_space(KernelSpace.published(SCALE))
     for name, state in states.items():  # only now, so that a wrong last file changes nothing

@@ -14,17 +14,18 @@ loss depends on another's weights and Adam treats every number by itself: the re
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from octosr.cores import map_on_cores
-from octosr.errors import ConfigError, nearest
+from octosr.errors import ConfigError
 from octosr.techniques.moesr.bank import Stack
 from octosr.techniques.moesr.plan import Block, Plan, crop_sizes, one_cycle
 from octosr.techniques.moesr.stage import MoESRStage
+from octosr.techniques.presets import from_preset
 
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {"steps": 1000, "crop": 128, "max_rate": 1e-5, "tolerance": None},
@@ -75,18 +76,7 @@ class FineTuning:
         Raises:
             ConfigError: an unknown preset or setting, or a value that makes no sense.
         """
-        given = {key: value for key, value in settings.items() if value is not None and key != "preset"}
-        preset = str(settings.get("preset", "fast"))
-        if preset not in PRESETS:
-            raise ConfigError(
-                f"technique.finetune.preset must be one of {', '.join(sorted(PRESETS))}, but got {preset!r}."
-                f"{nearest(preset, PRESETS)}"
-            )
-        known = [f.name for f in fields(cls) if f.name not in fixed]
-        for key in given:
-            if key not in known:
-                raise ConfigError(f"technique.finetune has no setting {key!r}.{nearest(str(key), known)}")
-        made = cls(**(PRESETS[preset] | given | fixed))
+        made = from_preset(cls, "technique.finetune", PRESETS, settings, **fixed)
         if made.steps < 0 or made.block < 1 or made.crop < 1 or min(made.max_rate, made.div_factor) <= 0:
             raise ConfigError(f"technique.finetune makes no sense: {made}")
         return made

@@ -12,7 +12,7 @@ from torch import Tensor
 from octosr.errors import WrongWeightsError
 from octosr.techniques.moesr.grid import EXPERTS
 from octosr.techniques.moesr.official import part_of, read_experts, read_network, scale_of_experts
-from octosr.techniques.weights import load_checkpoint_weights, read_weight_file, strip_prefixes
+from octosr.techniques.weights import load_checkpoint_weights, published_parts, read_weight_file, strip_prefixes
 
 if TYPE_CHECKING:
     from octosr.techniques.moesr.module import MoESR
@@ -34,21 +34,18 @@ def load_moesr(technique: MoESR, paths: Sequence[Path]) -> str:
         WrongWeightsError: a file does not fit; nothing has been changed then.
     """
     contents = {path: read_weight_file(path) for path in paths}
-    parts = {path: part_of(content) for path, content in contents.items()}
-    if not any(parts.values()):
+    parts = published_parts(contents, part_of, "MoESR")
+    if not parts:
         return load_checkpoint_weights(technique, paths) if len(paths) == 1 else _merge(technique, contents)
-    strangers = [str(path) for path, part in parts.items() if part is None]
-    if strangers:
-        raise WrongWeightsError(f"Published MoESR weights cannot be mixed with other files: {', '.join(strangers)}.")
     folders = _scales_of_folders(technique, contents, parts)
     loads: list[tuple[Any, dict[str, Tensor]]] = []
     steps: list[Tensor] = []
     taken: dict[tuple[int, str], Path] = {}
     for path, part in parts.items():
         scale = folders[path.parent]
-        if (scale, str(part)) in taken:
-            raise WrongWeightsError(f"Both {taken[scale, str(part)]} and {path} are the {part} of x{scale}: give one.")
-        taken[scale, str(part)] = path
+        if (scale, part) in taken:
+            raise WrongWeightsError(f"Both {taken[scale, part]} and {path} are the {part} of x{scale}: give one.")
+        taken[scale, part] = path
         stage = technique.stage(scale)
         if part == "experts":
             loads.append((stage.bank, read_experts(stage.bank, contents[path], path)))
@@ -68,7 +65,7 @@ def load_moesr(technique: MoESR, paths: Sequence[Path]) -> str:
 
 
 def _scales_of_folders(
-    technique: MoESR, contents: Mapping[Path, dict[str, Any]], parts: Mapping[Path, str | None]
+    technique: MoESR, contents: Mapping[Path, dict[str, Any]], parts: Mapping[Path, str]
 ) -> dict[Path, int]:
     found: dict[Path, int] = {}
     for path, part in parts.items():
@@ -84,7 +81,7 @@ def _scales_of_folders(
         if path.parent not in found:
             if len(technique.stages) > 1:
                 raise WrongWeightsError(
-                    f"{path} is {str(part).upper()} of an unknown scale: give also the SR_networks_ensemble.pt that "
+                    f"{path} is {part.upper()} of an unknown scale: give also the SR_networks_ensemble.pt that "
                     "lies in the same folder, as in the public x2/ and x4/."
                 )
             found[path.parent] = technique.stages[0]
