@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -49,17 +52,10 @@ class Phased(PhasedTechnique[Numbers]):
         return torch.stack([p.sum() for p in stage.parameters()]).prod()
 
 
-class Trainer:
-    world_size = 1
-    should_stop = False
-
-
 @pytest.fixture
 def technique() -> Phased:
-    made = Phased()
-    made._trainer = Trainer()  # type: ignore[assignment]
-    made.log = lambda *arguments, **settings: None  # type: ignore[method-assign]
-    return made
+    torch.manual_seed(0)
+    return Phased()
 
 
 def test_a_scale_that_comes_again_has_one_stage(technique: Phased) -> None:
@@ -83,21 +79,15 @@ def test_groups_are_phases_with_the_numbers_of_all_stages(technique: Phased) -> 
 
 
 def test_only_the_phase_at_hand_trains_until_all_are_finished(
-    technique: Phased, caplog: pytest.LogCaptureFixture
+    technique: Phased, loop_over: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", logger="octosr")
-    optimizer = technique.configure_optimizers()
-    assert isinstance(optimizer, torch.optim.Adam)
-    technique.on_train_start()
+    loop = loop_over(technique, lambda number: {})
+    optimizer = loop.optimizers[0]
     seen: list[tuple[str, list[float]]] = []
-    while not technique.trainer.should_stop:
+    while not loop.should_stop:
         before = [p.detach().clone() for p in technique.parameters()]
-        phase = technique._phase
-        optimizer.zero_grad()
-        technique.training_step({}).backward()
-        technique.on_before_optimizer_step(optimizer)
-        technique.optimizer_step(0, 0, optimizer)
-        technique.on_train_batch_end(None, None, 0)
+        phase = loop.run(len(seen), 1).phases[-1]
         seen.append((phase, [group["lr"] for group in optimizer.param_groups]))
         moved = [not torch.equal(a, b) for a, b in zip(before, technique.parameters(), strict=True)]
         assert moved == [phase == name for _ in range(2) for name in ("one", "two")]

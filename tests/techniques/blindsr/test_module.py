@@ -47,43 +47,9 @@ def trained(technique):
     return technique
 
 
-class Loop:
-    """What Lightning does in training, and nothing else."""
-
-    world_size = 1
-    should_stop = False
-
-    def __init__(self, technique, batches):
-        self.technique, self.batches = technique, batches
-        technique._trainer = self
-        technique.log = lambda *args, **kwargs: None
-        self.optimizers = [technique.configure_optimizers()]
-        self.phases: list[str] = []
-
-    def run(self, first, steps):
-        technique, optimizer = self.technique, self.optimizers[0]
-        technique.on_train_start()
-        for number in range(first, first + steps):
-            if self.should_stop:
-                break
-            self.phases.append(technique._phase)
-            optimizer.zero_grad()
-            technique.training_step(self.batches(number)).backward()
-            technique.on_before_optimizer_step(optimizer)
-            technique.optimizer_step(0, number, optimizer)
-            technique.on_train_batch_end(None, None, number)
-        return self
-
-
-@pytest.fixture
-def batches(smooth_images):
-    hr = smooth_images(2, 64, 64)
-    return lambda n: {"hr": hr, "sample_id": torch.tensor([2 * n, 2 * n + 1])}
-
-
-def test_both_phases_follow_each_other_and_stop(make_blindsr, batches):
+def test_both_phases_follow_each_other_and_stop(make_blindsr, batches, loop_over):
     technique = make_blindsr()
-    loop = Loop(technique, batches).run(0, 20)
+    loop = loop_over(technique, batches).run(0, 20)
     assert loop.phases == ["generator"] * 4 + ["discriminator"] * 3
     assert loop.should_stop
     assert technique.published_steps == 7
@@ -93,10 +59,10 @@ def test_both_phases_follow_each_other_and_stop(make_blindsr, batches):
     assert make_blindsr(phase="generator").published_steps == 4
 
 
-def test_each_phase_changes_its_own_network_alone(make_blindsr, batches):
+def test_each_phase_changes_its_own_network_alone(make_blindsr, batches, loop_over):
     technique = make_blindsr()
     stage = technique.stage(2)
-    loop = Loop(technique, batches)
+    loop = loop_over(technique, batches)
     for name, first, steps in (("generator", 0, 4), ("discriminator", 4, 3)):
         before = {n: [p.clone() for p in getattr(stage, n).parameters()] for n in ("generator", "discriminator")}
         loop.run(first, steps)
@@ -105,9 +71,9 @@ def test_each_phase_changes_its_own_network_alone(make_blindsr, batches):
             assert all(changed) if key == name else not any(changed), (key, name)
 
 
-def test_learning_rates_fall_and_begin_anew(make_blindsr, batches):
+def test_learning_rates_fall_and_begin_anew(make_blindsr, batches, loop_over):
     technique = make_blindsr(generator_rate=1e-2, discriminator_rate=1e-3)
-    loop = Loop(technique, batches)
+    loop = loop_over(technique, batches)
     seen = []
     for step in range(7):
         loop.run(step, 1)
@@ -121,15 +87,15 @@ def test_learning_rates_fall_and_begin_anew(make_blindsr, batches):
     assert seen[4][1] == 1e-3
 
 
-def test_phases_one_by_one_equal_both_at_once(make_blindsr, batches):
+def test_phases_one_by_one_equal_both_at_once(make_blindsr, batches, loop_over):
     whole = make_blindsr()
-    Loop(whole, batches).run(0, 20)
+    loop_over(whole, batches).run(0, 20)
     one = make_blindsr(phase="generator")
-    loop = Loop(one, batches).run(0, 20)
+    loop = loop_over(one, batches).run(0, 20)
     assert loop.phases == ["generator"] * 4
     two = make_blindsr(phase="discriminator")
     two.load_state_dict(one.state_dict())
-    again = Loop(two, batches)
+    again = loop_over(two, batches)
     again.optimizers[0].load_state_dict(loop.optimizers[0].state_dict())
     again.run(4, 20)
     assert again.phases == ["discriminator"] * 3
@@ -137,9 +103,9 @@ def test_phases_one_by_one_equal_both_at_once(make_blindsr, batches):
         assert torch.equal(two.state_dict()[name], value), name
 
 
-def test_discriminator_asks_for_the_generator(make_blindsr, batches):
+def test_discriminator_asks_for_the_generator(make_blindsr, batches, loop_over):
     with pytest.raises(ConfigError, match=r"needs what technique\.phase=generator trains, but the generator of x2"):
-        Loop(make_blindsr(phase="discriminator"), batches).run(0, 1)
+        loop_over(make_blindsr(phase="discriminator"), batches).run(0, 1)
     technique = make_blindsr()
     with pytest.raises(ConfigError, match=r"generator of x2 is untrained: run train\.py with technique\.phase=gen"):
         technique.super_resolve(torch.rand(1, 3, 30, 30))
@@ -206,9 +172,9 @@ def test_quirks_are_those_of_the_public_code(make_blindsr, smooth_images):
     assert torch.equal(make_blindsr()._between(images), images.clamp(0, 1))
 
 
-def test_mixed_precision_trains_single_precision_weights(make_blindsr, batches):
+def test_mixed_precision_trains_single_precision_weights(make_blindsr, batches, loop_over):
     technique = make_blindsr(mosaic=0.5, near_share=0.5)
-    loop = Loop(technique, batches)
+    loop = loop_over(technique, batches)
     with torch.autocast("cpu", torch.bfloat16):
         loop.run(0, 20)
     assert loop.should_stop
@@ -258,9 +224,9 @@ def test_wrong_settings_are_refused(make_blindsr, changes, message):
         make_blindsr(**changes)
 
 
-def test_training_crops_that_are_too_small_are_refused_with_the_remedy(make_blindsr, batches):
+def test_training_crops_that_are_too_small_are_refused_with_the_remedy(make_blindsr, batches, loop_over):
     with pytest.raises(ConfigError, match=r"64 pixels leave 0 LR pixels at x8.*kernel_sizes\.8"):
-        Loop(make_blindsr(stages=(8,)), batches).run(0, 1)
+        loop_over(make_blindsr(stages=(8,)), batches).run(0, 1)
 
 
 def test_hr_crops_asked_for_are_what_the_stages_need(make_blindsr):

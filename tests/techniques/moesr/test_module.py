@@ -20,43 +20,9 @@ def trained(technique):
     return technique
 
 
-class Loop:
-    """What Lightning does in training, and nothing else."""
-
-    world_size = 1
-    should_stop = False
-
-    def __init__(self, technique, batches):
-        self.technique, self.batches = technique, batches
-        technique._trainer = self
-        technique.log = lambda *args, **kwargs: None
-        self.optimizers = [technique.configure_optimizers()]
-        self.phases: list[str] = []
-
-    def run(self, first, steps):
-        technique, optimizer = self.technique, self.optimizers[0]
-        technique.on_train_start()
-        for number in range(first, first + steps):
-            if self.should_stop:
-                break
-            self.phases.append(technique._phase)
-            optimizer.zero_grad()
-            technique.training_step(self.batches(number)).backward()
-            technique.on_before_optimizer_step(optimizer)
-            technique.optimizer_step(0, number, optimizer)
-            technique.on_train_batch_end(None, None, number)
-        return self
-
-
-@pytest.fixture
-def batches(smooth_images):
-    hr = smooth_images(2, 64, 64)
-    return lambda n: {"hr": hr, "sample_id": torch.tensor([2 * n, 2 * n + 1])}
-
-
-def test_all_phases_follow_each_other_and_stop(make_moesr, batches):
+def test_all_phases_follow_each_other_and_stop(make_moesr, batches, loop_over):
     technique = make_moesr()
-    loop = Loop(technique, batches).run(0, 20)
+    loop = loop_over(technique, batches).run(0, 20)
     assert loop.phases == ["experts"] * 4 + ["ise"] * 2 + ["ken"] * 4
     assert loop.should_stop
     assert technique.published_steps == 10
@@ -67,11 +33,11 @@ def test_all_phases_follow_each_other_and_stop(make_moesr, batches):
     require_all(technique.all_stages())
 
 
-def test_each_phase_changes_its_own_networks_alone(make_moesr, batches):
+def test_each_phase_changes_its_own_networks_alone(make_moesr, batches, loop_over):
     technique = make_moesr()
     stage = technique.stage(2)
     parts = {"experts": stage.bank, "ise": stage.evaluator, "ken": stage.estimator}
-    loop = Loop(technique, batches)
+    loop = loop_over(technique, batches)
     first = 0
     for name, steps in (("experts", 4), ("ise", 2), ("ken", 4)):
         before = {key: [p.clone() for p in part.parameters()] for key, part in parts.items()}
@@ -82,11 +48,11 @@ def test_each_phase_changes_its_own_networks_alone(make_moesr, batches):
             assert same == (key != name), (key, name)
 
 
-def test_warm_start_trains_the_middle_expert_and_hands_it_on(make_moesr, batches):
+def test_warm_start_trains_the_middle_expert_and_hands_it_on(make_moesr, batches, loop_over):
     technique = make_moesr()
     bank = technique.stage(2).bank
     before = bank.weights[0].detach().clone()
-    loop = Loop(technique, batches).run(0, 1)
+    loop = loop_over(technique, batches).run(0, 1)
     moved = (bank.weights[0] != before).flatten(1).any(1)
     assert moved.nonzero().flatten().tolist() == [MIDDLE]
     loop.run(1, 1)
@@ -99,13 +65,13 @@ def test_warm_start_trains_the_middle_expert_and_hands_it_on(make_moesr, batches
     assert technique.stage(2).expert_steps.tolist() == [3] * 25
 
 
-def test_phases_one_by_one_equal_all_at_once(make_moesr, batches):
+def test_phases_one_by_one_equal_all_at_once(make_moesr, batches, loop_over):
     whole = make_moesr()
-    Loop(whole, batches).run(0, 10)
+    loop_over(whole, batches).run(0, 10)
     state, optimizer, extra, first = None, None, {}, 0
     for phase, steps in (("experts", 4), ("ise", 2), ("ken", 4)):
         part = make_moesr(phase=phase)
-        loop = Loop(part, batches)
+        loop = loop_over(part, batches)
         if state is not None:
             part.load_state_dict(state)
             part.on_load_checkpoint(extra)
@@ -119,37 +85,37 @@ def test_phases_one_by_one_equal_all_at_once(make_moesr, batches):
         assert torch.equal(state[name], value), name
 
 
-def test_resuming_in_the_middle_of_ken_goes_on_with_its_pairs(make_moesr, batches):
+def test_resuming_in_the_middle_of_ken_goes_on_with_its_pairs(make_moesr, batches, loop_over):
     whole = make_moesr()
-    Loop(whole, batches).run(0, 10)
+    loop_over(whole, batches).run(0, 10)
     one = make_moesr()
-    loop = Loop(one, batches).run(0, 7)
+    loop = loop_over(one, batches).run(0, 7)
     checkpoint: dict = {}
     one.on_save_checkpoint(checkpoint)
     two = make_moesr()
     two.load_state_dict(one.state_dict())
     two.on_load_checkpoint(checkpoint)
-    again = Loop(two, batches)
+    again = loop_over(two, batches)
     again.optimizers[0].load_state_dict(loop.optimizers[0].state_dict())
     again.run(7, 10)
     for name, value in whole.state_dict().items():
         assert torch.equal(two.state_dict()[name], value), name
 
 
-def test_one_expert_alone(make_moesr, batches):
+def test_one_expert_alone(make_moesr, batches, loop_over):
     technique = make_moesr(phase="experts", expert=7)
-    loop = Loop(technique, batches).run(0, 20)
+    loop = loop_over(technique, batches).run(0, 20)
     assert loop.phases == ["experts"] * 4
     assert technique.stage(2).expert_steps.nonzero().flatten().tolist() == [7]
 
 
-def test_a_phase_asks_for_the_one_before(make_moesr, batches):
+def test_a_phase_asks_for_the_one_before(make_moesr, batches, loop_over):
     with pytest.raises(ConfigError, match=r"phase=ise needs what technique\.phase=experts trains, but 25 of the 25"):
-        Loop(make_moesr(phase="ise"), batches).run(0, 1)
+        loop_over(make_moesr(phase="ise"), batches).run(0, 1)
     technique = make_moesr(phase="ken")
     technique.stage(2).expert_steps.fill_(4)
     with pytest.raises(ConfigError, match="ISE of x2 are untrained"):
-        Loop(technique, batches).run(0, 1)
+        loop_over(technique, batches).run(0, 1)
     technique.stage(2).expert_steps[3] = 0
     with pytest.raises(ConfigError, match="1 of the 25 experts"):
         require_earlier(technique.all_stages(), "ken")
@@ -205,7 +171,7 @@ def test_reported_kernel_is_that_of_both_stages(make_moesr, smooth_images):
     assert found["name"] == ["a"]
 
 
-def test_mixed_precision_and_channels_last_change_nothing_that_counts(make_moesr, smooth_images, batches):
+def test_mixed_precision_and_channels_last_change_nothing_that_counts(make_moesr, smooth_images, batches, loop_over):
     technique = trained(make_moesr(finetune={"steps": 2, "max_rate": 1e-3}))
     lr = smooth_images(1, 30, 28)
     before = technique.super_resolve(lr)
@@ -213,7 +179,7 @@ def test_mixed_precision_and_channels_last_change_nothing_that_counts(make_moesr
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(technique.super_resolve(lr), before)
     fresh = make_moesr()
-    loop = Loop(fresh, batches)
+    loop = loop_over(fresh, batches)
     with torch.autocast("cpu", torch.bfloat16):
         loop.run(0, 20)
     assert all(torch.isfinite(p).all() and p.dtype == torch.float32 for p in fresh.parameters())
@@ -255,10 +221,10 @@ def test_wrong_settings_are_refused(make_moesr, changes, message):
         make_moesr(**changes)
 
 
-def test_training_crops_that_are_too_small_are_refused_with_the_remedy(make_moesr, batches):
+def test_training_crops_that_are_too_small_are_refused_with_the_remedy(make_moesr, batches, loop_over):
     technique = make_moesr(stages=(8,), kernel_sizes={8: 81})
     with pytest.raises(ConfigError, match=r"64 pixels leave 0 LR pixels at x8.*kernel_sizes\.8"):
-        Loop(technique, batches).run(0, 1)
+        loop_over(technique, batches).run(0, 1)
 
 
 def test_hr_crops_asked_for_are_what_the_stages_need(make_moesr):
