@@ -22,6 +22,7 @@ from octosr.degradation.rounding import quantise
 from octosr.techniques.blindsr import patches
 from octosr.techniques.blindsr.errors import frozen, mean_errors
 from octosr.techniques.blindsr.kernels import KernelSpace
+from octosr.techniques.blindsr.network import Sizes
 from octosr.techniques.blindsr.refine import refine
 from octosr.techniques.blindsr.settings import Search
 from octosr.techniques.blindsr.shapes import to_parameters, to_shapes
@@ -113,7 +114,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.manual_seed(0)
     space = (KernelSpace.published if arguments.what == "starts" else KernelSpace.standard)(arguments.scale)
-    stage = BlindSRStage(space, features=arguments.features, growth=arguments.growth, blocks=arguments.blocks)
+    stage = BlindSRStage(space, Sizes(features=arguments.features, growth=arguments.growth, blocks=arguments.blocks))
     with torch.no_grad():
         stage.generator.encoder.weight.mul_(10)
     count = arguments.images or (1 if arguments.what == "starts" else 16)

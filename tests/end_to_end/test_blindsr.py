@@ -19,7 +19,7 @@ from octosr.data.standin import build_standins
 from octosr.errors import ConfigError
 from octosr.runs.evaluate import evaluate
 from octosr.runs.train import train
-from octosr.techniques.blindsr.network import Discriminator, Generator
+from octosr.techniques.blindsr.network import Discriminator, Generator, Sizes
 from octosr.techniques.blindsr.official import to_official
 
 Composer = Callable[..., DictConfig]
@@ -79,8 +79,8 @@ def test_published_weights_are_gone_on_with_and_keep_their_kernels(
     build_standins(tmp_path / "data", ["isaid"], build_demo(demo_cache), count=2)
     sizes = {"code": 4, "features": 8, "growth": 4, "layers": 2, "blocks": 1}
     torch.manual_seed(0)
-    torch.save(to_official(Generator(2, 15, **sizes)), tmp_path / "generator.pth")
-    torch.save(to_official(Discriminator(2, **sizes)), tmp_path / "discriminator.pth")
+    torch.save(to_official(Generator(2, 15, Sizes(**sizes))), tmp_path / "generator.pth")
+    torch.save(to_official(Discriminator(2, Sizes(**sizes))), tmp_path / "discriminator.pth")
     shared = ("dataset=isaid", f"data.root={tmp_path / 'data'}", f"output_root={tmp_path}")
     weights = f"weights=[{tmp_path / 'generator.pth'},{tmp_path / 'discriminator.pth'}]"
     train(composer("train", *TINY, *shared, weights, "trainer.max_steps=2"))

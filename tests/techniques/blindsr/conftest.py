@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from octosr.techniques.blindsr.kernels import KernelSpace
+from octosr.techniques.blindsr.network import Sizes
 from octosr.techniques.blindsr.stage import BlindSRStage
 
 
@@ -30,7 +31,7 @@ def small_stage() -> Callable[..., BlindSRStage]:
         torch.manual_seed(scale)
         space = KernelSpace.published(scale) if published else KernelSpace.standard(scale)
         sizes = {"code": 5, "features": 8, "growth": 4, "layers": 2, "blocks": 1}
-        stage = BlindSRStage(space, **(sizes | changes))
+        stage = BlindSRStage(space, Sizes(**(sizes | changes)))
         for module in stage.modules():  # PyTorch's own initialisation: codes are not drowned by images
             if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):
                 module.reset_parameters()

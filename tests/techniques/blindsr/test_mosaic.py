@@ -7,7 +7,7 @@ import torch
 
 from octosr.techniques.blindsr.kernels import KernelSpace
 from octosr.techniques.blindsr.mosaic import REGIONS, Blur, choose, draw_blur, perturb
-from octosr.techniques.blindsr.network import Generator
+from octosr.techniques.blindsr.network import Generator, Sizes
 
 SPACE, SIZE = KernelSpace.standard(2), (14, 11)
 
@@ -31,7 +31,7 @@ def test_a_mosaic_is_the_reduction_with_the_kernel_blended_at_each_pixel():
     hr = torch.rand(2, 3, 2 * SIZE[0] + 24, 2 * SIZE[1] + 24, dtype=torch.float64)
     lr = blur.apply(SPACE, hr)
     kernels = SPACE.kernels(blur.parameters)
-    generator = Generator(2, SPACE.size, code=4, features=4, growth=2, layers=1, blocks=1).double()
+    generator = Generator(2, SPACE.size, Sizes(code=4, features=4, growth=2, layers=1, blocks=1)).double()
     codes = blur.codes(generator.encode(kernels))
     assert lr.shape == (2, 3, *SIZE)
     assert codes.shape == (2, 4, *SIZE)

@@ -10,6 +10,7 @@ from octosr.techniques.blindsr.network import (
     DenseBlock,
     Discriminator,
     Generator,
+    Sizes,
     channels_to_phases,
     phases_to_channels,
 )
@@ -82,7 +83,10 @@ def slow_trunk(x, trunk):
 @pytest.mark.parametrize("varying", [False, True])
 def test_both_networks_are_their_slow_references(scale, varying):
     torch.manual_seed(0)
-    generator, discriminator = Generator(scale, 15, **SMALL).double(), Discriminator(scale, **SMALL).double()
+    generator, discriminator = (
+        Generator(scale, 15, Sizes(**SMALL)).double(),
+        Discriminator(scale, Sizes(**SMALL)).double(),
+    )
     lr = torch.rand(2, 3, 6, 5, dtype=torch.float64)
     enlarged = torch.rand(2, 3, 6 * scale, 5 * scale, dtype=torch.float64)
     kernels = torch.rand(2, 15, 15, dtype=torch.float64)
@@ -112,7 +116,7 @@ def test_gradients_are_right_through_reused_memory():
     block = DenseBlock(3, 2, 3).double()
     x = torch.randn(1, 3, 4, 3, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(block, (x,))
-    generator, discriminator = Generator(2, 15, **SMALL).double(), Discriminator(2, **SMALL).double()
+    generator, discriminator = Generator(2, 15, Sizes(**SMALL)).double(), Discriminator(2, Sizes(**SMALL)).double()
     lr, enlarged = torch.rand(1, 3, 3, 4, dtype=torch.float64), torch.rand(1, 3, 6, 8, dtype=torch.float64)
 
     def judged(codes):
@@ -139,7 +143,7 @@ def test_receptive_field_is_that_of_the_description():
     """At x2 a pixel sees 22 LR pixels around it in the generator, 43 in the discriminator on top of it."""
     torch.manual_seed(3)
     small = {"code": 2, "features": 4, "growth": 2}
-    generator, discriminator = Generator(2, 15, **small).double(), Discriminator(2, **small).double()
+    generator, discriminator = Generator(2, 15, Sizes(**small)).double(), Discriminator(2, Sizes(**small)).double()
     with torch.no_grad():  # everything stays positive, so that no ReLU hides a path
         for parameter in (*generator.parameters(), *discriminator.parameters()):
             parameter.copy_(parameter.abs() + 0.05)
@@ -156,7 +160,7 @@ def test_signals_keep_their_size_at_the_start_of_training():
     """Features neither fade nor explode through 16 blocks, and the first image is nearly the enlargement."""
     torch.manual_seed(4)
     for scale in (2, 8):
-        generator = Generator(scale, 15, features=32)
+        generator = Generator(scale, 15, Sizes(features=32))
         lr = torch.rand(1, 3, 12, 12)
         enlarged = lr.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
         with torch.no_grad():

@@ -12,7 +12,7 @@ import torch
 from octosr.errors import WrongWeightsError
 from octosr.techniques.blindsr.kernels import KernelSpace
 from octosr.techniques.blindsr.module import BlindSR
-from octosr.techniques.blindsr.network import Discriminator, Generator
+from octosr.techniques.blindsr.network import Discriminator, Generator, Sizes
 from octosr.techniques.blindsr.official import names, part_of, to_official
 
 SMALL: dict[str, Any] = {"code": 4, "features": 8, "growth": 4, "layers": 2, "blocks": 1}
@@ -28,7 +28,7 @@ def write(folder: Path, prefix: str = "", **changes: Any) -> list[Path]:
     folder.mkdir(exist_ok=True)
     torch.manual_seed(7)
     sizes = SMALL | changes
-    networks = {"generator": Generator(2, 15, **sizes), "discriminator": Discriminator(2, **sizes)}
+    networks = {"generator": Generator(2, 15, Sizes(**sizes)), "discriminator": Discriminator(2, Sizes(**sizes))}
     for name, network in networks.items():
         content = to_official(network)
         state = {prefix + key: value for key, value in content.pop(f"{name}_state_dict").items()}
@@ -64,8 +64,8 @@ def test_both_files_fill_the_stage_and_bring_their_kernels(tmp_path, prefix):
     assert stage.space == KernelSpace.published()
     torch.manual_seed(7)
     for own, network in (
-        (stage.generator, Generator(2, 15, **SMALL)),
-        (stage.discriminator, Discriminator(2, **SMALL)),
+        (stage.generator, Generator(2, 15, Sizes(**SMALL))),
+        (stage.discriminator, Discriminator(2, Sizes(**SMALL))),
     ):
         state = network.state_dict()
         assert own.state_dict().keys() == state.keys()

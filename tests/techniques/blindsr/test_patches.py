@@ -78,14 +78,14 @@ def test_tiles_are_exact(small_stage, smooth_images, scale, side, maps):
 
 
 def test_the_published_generator_sees_22_pixels():
-    from octosr.techniques.blindsr.network import Discriminator, Generator
+    from octosr.techniques.blindsr.network import Discriminator, Generator, Sizes
 
     assert radius(Generator(2, 15)) == 22
     # the discriminator is given features from before the generator's last convolution
     assert radius(Generator(2, 15)) - 1 + radius(Discriminator(2)) == 43
     # and no less: what is 22 pixels away counts, what is 23 away does not
     torch.manual_seed(0)
-    network = Generator(2, 15, code=2, features=6, growth=6, layers=1, blocks=1).double()
+    network = Generator(2, 15, Sizes(code=2, features=6, growth=6, layers=1, blocks=1)).double()
     lr = torch.rand(1, 3, 1, 17, dtype=torch.float64, requires_grad=True)
     enlarged = F.interpolate(lr.detach(), scale_factor=2)
     made = network(lr, enlarged, torch.zeros(1, 2, dtype=torch.float64)).sr[..., 16:18].square().sum()

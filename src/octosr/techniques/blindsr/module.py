@@ -16,6 +16,7 @@ from octosr.techniques.blindsr import phases
 from octosr.techniques.blindsr.checks import check_sigmas, check_stages
 from octosr.techniques.blindsr.estimate import StageEstimate, compose_estimates
 from octosr.techniques.blindsr.kernels import KERNEL_SIZES, KernelSpace
+from octosr.techniques.blindsr.network import Sizes
 from octosr.techniques.blindsr.phased import PhasedTraining
 from octosr.techniques.blindsr.search import super_resolve_stage
 from octosr.techniques.blindsr.settings import Search
@@ -36,7 +37,7 @@ class BlindSR(PhasedTraining):
         stages: scale factors out of 2, 4, 8, applied one after the other. A scale that comes several times is one and
             the same network: ``(2, 2, 2)`` is one x2 network used three times, and as much to train and to keep.
         code: length of a kernel's code.
-        features, growth, layers: sizes of both networks, see :class:`~octosr.techniques.blindsr.network.Generator`.
+        features, growth, layers: sizes of both networks, see :class:`~octosr.techniques.blindsr.network.Sizes`.
         blocks: dense blocks of each network; None: twice the scale.
         kernel_sizes: side of the blur kernels at each scale; must be 2*m*scale + 1. Our 12*scale + 1 reach three of the
             largest standard deviation.
@@ -106,12 +107,13 @@ class BlindSR(PhasedTraining):
         self.search = Search.of(search or {}, official_quirks=self.official_quirks)
         self.val_loss = MeanMetric()
         sizes = checks.kernel_sizes(self.stages, kernel_sizes)
+        network_sizes = Sizes(code, features, growth, layers, blocks)
         self.stage_networks = nn.ModuleDict()
         for scale in dict.fromkeys(self.stages):
             space = KernelSpace(scale, sizes[scale], bounds[0] * scale, bounds[1] * scale)
             if self.official_quirks:
                 space = KernelSpace.published(scale)
-            self.stage_networks[f"x{scale}"] = BlindSRStage(space, code, features, growth, layers, blocks)
+            self.stage_networks[f"x{scale}"] = BlindSRStage(space, network_sizes)
         if hr_patch is None:
             needed = max(s.scale * lr_patch + 2 * s.space.rim for s in self.all_stages())
             self.hr_patch = -(-needed // self.scale) * self.scale

@@ -13,6 +13,23 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+class Sizes(NamedTuple):
+    """Sizes of both networks; the defaults are the published ones.
+
+    ``code`` is the length of a kernel's code, ``features`` the width, ``growth`` and ``layers`` are those of
+    :class:`DenseBlock`, and ``blocks`` says how many of these a network has (None: twice the scale).
+    """
+
+    code: int = 15
+    features: int = 64
+    growth: int = 16
+    layers: int = 5
+    blocks: int | None = None
+
+
+PUBLISHED_SIZES = Sizes()
+
+
 def phases_to_channels(images: Tensor, scale: int) -> Tensor:
     """(B, C, s*h, s*w) to (B, C*s*s, h, w): channel ``c + C*(column phase + s*row phase)``, the published order.
 
@@ -95,11 +112,12 @@ class DenseBlock(nn.Module):
 class _Trunk(nn.Module):
     """First convolution and dense blocks, each with a residual connection: what both networks are made of."""
 
-    def __init__(self, inputs: int, features: int, growth: int, layers: int, blocks: int) -> None:
+    def __init__(self, inputs: int, scale: int, sizes: Sizes) -> None:
         super().__init__()
-        self.first = nn.Conv2d(inputs, features, 3, padding=1)
-        self.blocks = nn.ModuleList(DenseBlock(features, growth, layers) for _ in range(blocks))
-        self.layers = layers
+        blocks = 2 * scale if sizes.blocks is None else sizes.blocks
+        self.first = nn.Conv2d(inputs, sizes.features, 3, padding=1)
+        self.blocks = nn.ModuleList(DenseBlock(sizes.features, sizes.growth, sizes.layers) for _ in range(blocks))
+        self.layers = sizes.layers
 
     def forward(self, x: Tensor) -> Tensor:
         if x.device.type == "cpu":
@@ -128,32 +146,19 @@ class Generator(nn.Module):
     Args:
         scale: the factor s.
         kernel_size: side K of the kernels.
-        code: length of a kernel's code.
-        features: width.
-        growth: see :class:`DenseBlock`.
-        layers: see :class:`DenseBlock`.
-        blocks: dense blocks; None: 2*s.
+        sizes: of the network.
 
     >>> sum(p.numel() for p in Generator(2, 15).parameters())
     538058
     """
 
-    def __init__(
-        self,
-        scale: int,
-        kernel_size: int,
-        code: int = 15,
-        features: int = 64,
-        growth: int = 16,
-        layers: int = 5,
-        blocks: int | None = None,
-    ) -> None:
+    def __init__(self, scale: int, kernel_size: int, sizes: Sizes = PUBLISHED_SIZES) -> None:
         super().__init__()
         self.scale = scale
         phases = 3 * scale**2
-        self.encoder = nn.Linear(kernel_size**2, code)
-        self.trunk = _Trunk(3 + phases + code, features, growth, layers, 2 * scale if blocks is None else blocks)
-        self.last = nn.Conv2d(features, phases, 3, padding=1)
+        self.encoder = nn.Linear(kernel_size**2, sizes.code)
+        self.trunk = _Trunk(3 + phases + sizes.code, scale, sizes)
+        self.last = nn.Conv2d(sizes.features, phases, 3, padding=1)
         initialise(self)
 
     def encode(self, kernels: Tensor) -> Tensor:
@@ -181,26 +186,17 @@ class Discriminator(nn.Module):
 
     Args:
         scale: the factor s.
-        code: length of a kernel's code.
-        features, growth, layers, blocks: as for :class:`Generator`.
+        sizes: of the network, and of the generator it judges.
 
     >>> sum(p.numel() for p in Discriminator(2).parameters())
     564620
     """
 
-    def __init__(
-        self,
-        scale: int,
-        code: int = 15,
-        features: int = 64,
-        growth: int = 16,
-        layers: int = 5,
-        blocks: int | None = None,
-    ) -> None:
+    def __init__(self, scale: int, sizes: Sizes = PUBLISHED_SIZES) -> None:
         super().__init__()
         self.scale = scale
-        self.trunk = _Trunk(3 + features + code, features, growth, layers, 2 * scale if blocks is None else blocks)
-        self.last = nn.Conv2d(features, 3 * scale**2, 3, padding=1)
+        self.trunk = _Trunk(3 + sizes.features + sizes.code, scale, sizes)
+        self.last = nn.Conv2d(sizes.features, 3 * scale**2, 3, padding=1)
         initialise(self)
 
     def forward(self, lr: Tensor, features: Tensor, codes: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from octosr.degradation.resize import resize
 from octosr.techniques.blindsr.kernels import KernelSpace
-from octosr.techniques.blindsr.network import Discriminator, Generated, Generator
+from octosr.techniques.blindsr.network import PUBLISHED_SIZES, Discriminator, Generated, Generator, Sizes
 
 
 class BlindSRStage(nn.Module):
@@ -17,7 +17,7 @@ class BlindSRStage(nn.Module):
 
     Args:
         space: the kernels.
-        code, features, growth, layers, blocks: sizes of both networks, see ``network``.
+        sizes: of both networks.
 
     Attributes:
         generator_steps: int64, for how many steps the generator is trained.
@@ -29,19 +29,11 @@ class BlindSRStage(nn.Module):
     discriminator_steps: Tensor
     space_numbers: Tensor
 
-    def __init__(
-        self,
-        space: KernelSpace,
-        code: int = 15,
-        features: int = 64,
-        growth: int = 16,
-        layers: int = 5,
-        blocks: int | None = None,
-    ) -> None:
+    def __init__(self, space: KernelSpace, sizes: Sizes = PUBLISHED_SIZES) -> None:
         super().__init__()
         self.scale = space.scale
-        self.generator = Generator(space.scale, space.size, code, features, growth, layers, blocks)
-        self.discriminator = Discriminator(space.scale, code, features, growth, layers, blocks)
+        self.generator = Generator(space.scale, space.size, sizes)
+        self.discriminator = Discriminator(space.scale, sizes)
         self.register_buffer("generator_steps", torch.zeros((), dtype=torch.int64))
         self.register_buffer("discriminator_steps", torch.zeros((), dtype=torch.int64))
         self.register_buffer("space_numbers", torch.zeros(4, dtype=torch.float64))
