@@ -161,8 +161,8 @@ def main() -> None:
     )
     forms = {
         "straight": Straight(generator, discriminator, lpips),
-        "ours": Ours(generator, discriminator, lpips, torch.channels_last),
-        "ours, channels_last=false": Ours(generator, discriminator, lpips, torch.contiguous_format),
+        "ours": Ours(generator, discriminator, lpips, torch.contiguous_format),
+        "ours, hardware.channels_last": Ours(generator, discriminator, lpips, torch.channels_last),
     }
     spent: dict[str, list[float]] = {name: [] for name in forms}
     print(

@@ -49,7 +49,6 @@ class FastGAN(GenerativeTechnique):
         sampling_bn: ``ema`` or ``batch``, see :mod:`~octosr.techniques.fastgan.sampling`.
         sampling_latents: over how many latents ``ema`` measures its statistics.
         official_quirks: no tanh at 256 and 512 pixels, as in the public code; published weights of these sizes need it.
-        channels_last: hold feature maps with the channels of a pixel side by side.
         settings: ``resolution``, ``kimg``, ``enlarge``, ``flip``, ``batch_gpu`` and ``seed`` of
             :class:`~octosr.techniques.base.GenerativeTechnique`.
 
@@ -58,9 +57,12 @@ class FastGAN(GenerativeTechnique):
     """
 
     run_settings: ClassVar[tuple[str, ...]] = (
-        *GenerativeTechnique.run_settings, "batch_gpu", "channels_last",
-        "sampling_bn", "sampling_latents", "vgg_weights",
-    )  # fmt: skip
+        *GenerativeTechnique.run_settings,
+        "batch_gpu",
+        "sampling_bn",
+        "sampling_latents",
+        "vgg_weights",
+    )
 
     def __init__(
         self,
@@ -75,7 +77,6 @@ class FastGAN(GenerativeTechnique):
         sampling_bn: str = "ema",
         sampling_latents: int = 128,
         official_quirks: bool = False,
-        channels_last: bool = True,
         **settings: Any,
     ) -> None:
         super().__init__(name, **settings)
@@ -85,8 +86,6 @@ class FastGAN(GenerativeTechnique):
         self.vgg_weights, self.sampling_bn, self.sampling_latents = vgg_weights, sampling_bn, sampling_latents
         self.generator = Generator(self.resolution, width, latent, quirks=official_quirks)
         self.discriminator = Discriminator(self.resolution, width)
-        if channels_last:
-            self.to(memory_format=torch.channels_last)
         self.generator_ema = copy.deepcopy(self.generator).requires_grad_(False)
         # In lists, so that neither is part of the state dict: both can be had again.
         self._difference: list[nn.Module] = []
