@@ -47,6 +47,15 @@ def test_a_seed_is_an_image_whatever_is_beside_it(sampling: str) -> None:
         assert torch.equal(technique.generate(seeds), images)
 
 
+def test_normalisation_shared_by_processes_is_sampled_by_one_alone() -> None:
+    plain = tiny().generator_ema
+    shared = nn.SyncBatchNorm.convert_sync_batchnorm(tiny().generator_ema)
+    assert any(isinstance(module, nn.SyncBatchNorm) for module in shared.modules())
+    expected, found = sampling_copy(plain, 32).state_dict(), sampling_copy(shared, 32).state_dict()
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
+    assert not torch.equal(expected["start_norm.running_var"], plain.state_dict()["start_norm.running_var"])
+
+
 def test_the_noise_of_an_image_belongs_to_its_seed() -> None:
     technique = tiny()
     before = technique.generate(torch.tensor([5]))

@@ -20,6 +20,7 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from octosr.runs.train import train
+from octosr.techniques.fastgan.layers import SpectralConv
 from octosr.techniques.fastgan.module import FastGAN
 
 Tiny = Callable[..., DictConfig]
@@ -169,6 +170,21 @@ def test_compiled_networks_do_the_same(batch: dict[str, Tensor], monkeypatch: py
     assert not any("_orig_mod" in key for key in compiled.state_dict())
 
 
+def test_spectra_are_followed_once_a_pass_and_the_decoders_where_they_run(
+    batch: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The discriminator passes three times an iteration, its decoders once: for the real images."""
+    followed: list[SpectralConv] = []
+    inner = SpectralConv.follow
+    monkeypatch.setattr(SpectralConv, "follow", lambda layer: (followed.append(layer), inner(layer))[1])
+    technique = step_once(batch)
+    decoders = {layer for part in technique.discriminator.decoders for layer in part.modules()}
+    for layer in technique.discriminator.modules():
+        if isinstance(layer, SpectralConv):
+            assert followed.count(layer) == (1 if layer in decoders else 3)
+
+
+@pytest.mark.slow
 def test_a_discriminator_remembers_an_image() -> None:
     """The reconstruction of one image gets better: what the decoders and their gradients are for."""
     torch.manual_seed(0)
@@ -181,7 +197,7 @@ def test_a_discriminator_remembers_an_image() -> None:
         inner = FastGAN.training_step
 
         def many(batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
-            for _ in range(40):
+            for _ in range(24):
                 found = inner(technique, batch)
                 losses.append(float(found["reconstruction"]))
             return found

@@ -73,6 +73,11 @@ class Discriminator(nn.Module):
         self.decoder_part = Decoder(channels[-2], self.small, width)
         self.decoder_small = Decoder(narrow[-1], self.small, width)
 
+    @property
+    def decoders(self) -> list[nn.Module]:
+        """What runs for real images only."""
+        return [self.decoder_big, self.decoder_small, self.decoder_part]
+
     def features(self, big: Tensor, small: Tensor) -> list[Tensor]:
         """Features of the large path from its first on, the last two 16x16 and 8x8, and then the small path's 8x8."""
         x = self.entry[0](big)
@@ -93,7 +98,8 @@ class Discriminator(nn.Module):
     def logits(self, found: list[Tensor]) -> Tensor:
         """(B, 50): 25 scores of places in the large image, then 25 in the small."""
         x = F.leaky_relu(self.score_norm(self.score(found[-2])), SLOPE)
-        return torch.cat((self.score_out(x).flatten(1), self.small_out(found[-1]).flatten(1)), 1)
+        logits = torch.cat((self.score_out(x).flatten(1), self.small_out(found[-1]).flatten(1)), 1)
+        return logits.to(self.score.weight.dtype)  # losses in full precision, whatever autocast says
 
     def forward(
         self, big: Tensor, small: Tensor, quadrant: int | None = None

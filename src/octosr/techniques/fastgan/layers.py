@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -119,10 +120,17 @@ def fold(weight: Tensor) -> Tensor:
     return (padded[..., 1:] + padded[..., :-1]).transpose(0, 1)
 
 
-def follow_spectra(network: nn.Module, steps: int = 1) -> None:
-    """Steps of power iteration in all convolutions of a network."""
+def follow_spectra(network: nn.Module, steps: int = 1, without: Sequence[nn.Module] = ()) -> None:
+    """Steps of power iteration in all convolutions of a network.
+
+    Args:
+        network: with all its parts.
+        steps: how many.
+        without: parts that the next pass does not run; their vectors stay, as published.
+    """
+    left = {module for part in without for module in part.modules()}
     for module in network.modules():
-        if isinstance(module, SpectralConv):
+        if isinstance(module, SpectralConv) and module not in left:
             for _ in range(steps):
                 module.follow()
 

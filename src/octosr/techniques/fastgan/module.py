@@ -190,13 +190,13 @@ class FastGAN(GenerativeTechnique):
             small = F.interpolate(big, size=self.discriminator.small)
             logits, made = self.discriminator(big, small, where)
             targets = reconstruction_targets(big, where, self.discriminator.small)
-            difference = self._difference[0](made, targets).sum()
+            difference = self._difference[0](made, targets).to(self._kind).sum()
             loss = hinge(logits, self._margins(part, logits, "real"), real=True) * (len(big) / size)
             # Added up over the batch and not averaged, as published; gradients are averaged over the processes.
             self.manual_backward(loss + difference * self._world)
             hinges.append(loss.detach())
             differences.append(difference.detach())
-        follow_spectra(self.discriminator)
+        follow_spectra(self.discriminator, without=self.discriminator.decoders)
         for part, fake in zip(parts, fakes, strict=True):
             logits, _ = self.discriminator(fake[0].detach(), fake[1].detach())
             loss = hinge(logits, self._margins(part, logits, "fake"), real=False) * (len(logits) / size)
@@ -210,7 +210,7 @@ class FastGAN(GenerativeTechnique):
         In micro-batches the images are made again: the graphs of all at once are what does not fit.
         """
         self.discriminator.requires_grad_(False)
-        follow_spectra(self.discriminator)
+        follow_spectra(self.discriminator, without=self.discriminator.decoders)
         losses = []
         for part, fake in zip(parts, fakes, strict=True):
             pair = fake if len(parts) == 1 else self._fake(part)

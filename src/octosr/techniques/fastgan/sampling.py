@@ -39,6 +39,7 @@ def sampling_copy(average: Generator, latents: int | None) -> Generator:
     """
     with torch.inference_mode(False), torch.no_grad():
         network = copy.deepcopy(average).requires_grad_(False)
+        _alone(network)
         follow_spectra(network, _POWER_STEPS)
         network.train()
         if latents is None:
@@ -73,6 +74,16 @@ def blocks(seeds: Tensor) -> tuple[list[int], list[tuple[int, int]]]:
     values = seeds.tolist()
     firsts = sorted({value // BLOCK * BLOCK for value in values})
     return firsts, [(firsts.index(value // BLOCK * BLOCK), value % BLOCK) for value in values]
+
+
+def _alone(network: nn.Module) -> None:
+    """SyncBatchNorm (``trainer.sync_batchnorm``) would wait for processes that do not sample: back to BatchNorm2d."""
+    for module in list(network.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, nn.SyncBatchNorm):
+                plain = nn.BatchNorm2d(child.num_features, child.eps, child.momentum, device=child.weight.device)
+                plain.load_state_dict(child.state_dict())
+                setattr(module, name, plain.to(child.weight.dtype).requires_grad_(False).train(child.training))
 
 
 def _norms(network: nn.Module) -> Iterator[nn.BatchNorm2d]:
