@@ -53,4 +53,4 @@ def test_no_metric_class_is_left_out():
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
     }
     assert len(classes) >= 11
-    assert classes <= called
+    assert classes - {"Inapplicable"} <= called  # which has no score for any image
