@@ -1,12 +1,15 @@
-"""A training loop without Lightning for techniques that are trained in phases."""
+"""What the tests of several techniques share: a folder of images, and a training loop without Lightning for phases."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from octosr.techniques.phased import PhasedTechnique
@@ -55,3 +58,16 @@ def batches(smooth_images: Callable[..., Tensor]) -> Batches:
     """The same two images of 64 pixels in every step, under ids of their own."""
     hr = smooth_images(2, 64, 64)
     return lambda n: {"hr": hr, "sample_id": torch.tensor([2 * n, 2 * n + 1])}
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of 12 small images: a coloured gradient each."""
+    folder = tmp_path_factory.mktemp("photographs")
+    rng = np.random.default_rng(0)
+    ramp = np.linspace(0, 1, 32)
+    for number in range(12):
+        colour, slope = rng.uniform(60, 200, 3), rng.uniform(-60, 60, 3)
+        pixels = colour + slope * (ramp[:, None, None] if number % 2 else ramp[None, :, None]) * np.ones((32, 32, 1))
+        Image.fromarray(pixels.round().astype(np.uint8)).save(folder / f"im{number:02d}.png")
+    return folder
