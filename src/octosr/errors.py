@@ -47,6 +47,10 @@ class WrongWeightsError(OctoSRError):
     """A weight file is not what the technique expects; the message says what was expected and found."""
 
 
+class DownloadError(OctoSRError):
+    """A file cannot be downloaded, or is not the one that was expected."""
+
+
 class MissingMetricError(OctoSRError):
     """A metric cannot be computed here (package or parameters missing)."""
 
