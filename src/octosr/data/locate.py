@@ -13,6 +13,7 @@ from pathlib import Path
 
 from octosr.catalog import COUNT, DATASETS, KAGGLE_URL
 from octosr.errors import ConfigError, MissingDataError
+from octosr.typed import typed
 
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
 """Image file extensions, in any letter case."""
@@ -119,7 +120,7 @@ def missing_message(names: Sequence[str], root: Path | str) -> str:
             f"{len(names)} dataset{'s' if len(names) != 1 else ''} not found: {', '.join(names)}.",
             f"Looked in {places} for {_extensions()}.{state}",
             "To try every command now, with small stand-ins cut from free photographs (not the study's images):",
-            f"  python prepare.py {shlex.quote(f'dataset={which}')} source=standin {here}",
+            f"  {typed('prepare')} {shlex.quote(f'dataset={which}')} source=standin {here}",
             f"For the study itself, get its images ({len(DATASETS)} x {COUNT}), unpack them, and say where they are:",
             f"  {KAGGLE_URL}",
             "  data.root=FOLDER",

@@ -10,6 +10,7 @@ from pathlib import Path
 from octosr.catalog import Dataset
 from octosr.data.locate import MARKER
 from octosr.errors import ConfigError
+from octosr.typed import typed
 
 JUNK = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})  # what file managers leave behind
 
@@ -21,7 +22,7 @@ def refuse_foreign(root: Path, datasets: Sequence[Dataset]) -> None:
         return
     lines = "\n".join(f"  {name}: {file}" for name, file in foreign.items())
     rest = [dataset.name for dataset in datasets if dataset.name not in foreign]
-    others = f" To lay the others: python prepare.py 'dataset=[{','.join(rest)}]' source=standin." if rest else ""
+    others = f" To lay the others: {typed('prepare')} 'dataset=[{','.join(rest)}]' source=standin." if rest else ""
     raise ConfigError(
         f"Stand-ins are not laid over files that are not stand-ins; nothing was written:\n{lines}\n"
         f"Leave these datasets out, or choose another folder with data.root=FOLDER.{others}"

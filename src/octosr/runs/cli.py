@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from hydra.errors import HydraException, MissingConfigException
@@ -17,10 +15,15 @@ from omegaconf.errors import OmegaConfBaseException
 
 from octosr.errors import OctoSRError, nearest
 from octosr.runs import sweep
+from octosr.runs.conf import conf_folder, groups_text
 from octosr.runs.metrics_group import metric_names, nearest_metrics, register_metrics
 
+OmegaConf.register_new_resolver("octosr.groups", groups_text, replace=True)  # for the help texts in conf/
 
-def entry_point(main: Callable[[], Any], *, metrics_group: bool = True) -> Callable[[], None]:
+
+def entry_point(
+    main: Callable[[], Any], *, metrics_group: bool = True, help_with: Sequence[str] = ()
+) -> Callable[[], None]:
     """Wrap a function made by ``hydra.main``: print errors meant for the user without a traceback, exit with 1.
 
     Bugs keep their traceback. In a sweep the table of all cells is printed at the end, whatever happened.
@@ -29,13 +32,20 @@ def entry_point(main: Callable[[], Any], *, metrics_group: bool = True) -> Calla
         main: the function.
         metrics_group: whether ``metrics`` is a config group of this command, to which pyiqa's metrics belong. Hydra
             would take a plain setting of that name for the group.
+        help_with: settings, one a group, that stand in for those that the user still has to choose where Hydra must
+            compose a config only to say what there is: for ``--help`` and for the shell's completion.
     """
 
     @functools.wraps(main)
     def run() -> None:
         os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # let exceptions come through to here
-        if metrics_group:
-            register_metrics(Path(inspect.getfile(inspect.unwrap(main))).resolve().parent / "conf")
+        asks_for_help = not {"--help", "-h"}.isdisjoint(sys.argv)
+        if metrics_group and not (asks_for_help and not any(word.startswith("metrics") for word in sys.argv)):
+            register_metrics(conf_folder())  # Hydra takes seconds to list these 130, and no help text shows the list
+        if asks_for_help:
+            sys.argv[1:] = with_stand_ins(sys.argv[1:], help_with)
+        if "COMP_LINE" in os.environ:  # the shell asks what could stand at the end of this line
+            os.environ["COMP_LINE"] = " ".join(_completed(os.environ["COMP_LINE"], help_with))
         try:
             main()
         except (OctoSRError, HydraException, OmegaConfBaseException) as error:
@@ -48,6 +58,24 @@ def entry_point(main: Callable[[], Any], *, metrics_group: bool = True) -> Calla
         sys.exit(1 if sweep.finish() else 0)
 
     return run
+
+
+def with_stand_ins(arguments: Sequence[str], settings: Sequence[str]) -> list[str]:
+    """The arguments after those of the settings whose group they leave open.
+
+    >>> with_stand_ins(["--help"], ["dataset=isaid"])
+    ['dataset=isaid', '--help']
+    >>> with_stand_ins(["dataset=ships", "--help"], ["dataset=isaid"])
+    ['dataset=ships', '--help']
+    """
+    chosen = {word.partition("=")[0] for word in arguments}
+    return [setting for setting in settings if setting.partition("=")[0] not in chosen] + list(arguments)
+
+
+def _completed(line: str, settings: Sequence[str]) -> list[str]:
+    """The words of a line to be completed, with stand-ins; a blank at its end stays, since a new word begins there."""
+    program, *rest = line.split(" ")
+    return [program, *with_stand_ins(rest, settings)]
 
 
 def _say(message: str) -> None:

@@ -18,6 +18,7 @@ from octosr.data.locate import locate, missing_message
 from octosr.data.standin import build_standins
 from octosr.errors import BadImageError, ConfigError, MissingDataError, nearest
 from octosr.runs.console import console
+from octosr.typed import typed
 
 SOURCES = ("check", "standin")
 
@@ -127,7 +128,7 @@ def lay_standins(names: Sequence[str], root: Path, cache: Path) -> None:
     if 1 < len(names) < len(DATASETS):
         choice = f"-m dataset={','.join(names)}"
     where = "" if root == Path("data") else f" data.root={root}"
-    console.print(f"Next: python eval.py {choice} technique=bicubic{where}", markup=False)
+    console.print(f"Next: {typed('eval')} {choice} technique=bicubic{where}", markup=False)
 
 
 def _progress() -> Progress:

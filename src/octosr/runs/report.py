@@ -17,6 +17,7 @@ from rich.table import Table
 
 from octosr.errors import ConfigError
 from octosr.runs.console import console
+from octosr.typed import typed
 
 if TYPE_CHECKING:
     from octosr.study.document import Document
@@ -67,7 +68,7 @@ def report(cfg: DictConfig) -> None:
         bar.update(task, visible=False)
     log_to_wandb(cfg, document, exported, folder)
     if (cells["status"] != "complete").any():
-        console.print(f"{summary(cells)} python report.py --missing lists them.", markup=False)
+        console.print(f"{summary(cells)} {typed('report')} --missing lists them.", markup=False)
     warnings = [gate for section in document.sections for gate in section.gates if gate.outcome == "warn"]
     if warnings:
         gates = "sanity gate warns" if len(warnings) == 1 else "sanity gates warn"

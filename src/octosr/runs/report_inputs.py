@@ -19,9 +19,10 @@ from octosr.study.inputs.diversity import Generated, read_generated
 from octosr.study.inputs.score_set import empty
 from octosr.study.manifest import State
 from octosr.study.options import Options
+from octosr.typed import typed
 
 NO_SCORES = """There are no score tables in {store}. Make some, for example:
-  python eval.py technique=bicubic dataset=isaid
+  {evaluate} technique=bicubic dataset=isaid
   ./multirun.sh
 or name others with inputs=PATH (a score store, the study's JSON or CSV files, any tidy CSV).{failed}"""
 
@@ -49,8 +50,8 @@ def read(cfg: DictConfig) -> ScoreSet:
     failed = [state for state in read_states(Path(cfg.output_root)) if state.state == "failed"]
     if failed and cfg.missing:
         return ScoreSet(empty())
-    more = f"\n{len(failed)} runs failed; python report.py --missing says why." if failed else ""
-    raise ConfigError(NO_SCORES.format(store=store, failed=more))
+    more = f"\n{len(failed)} runs failed; {typed('report')} --missing says why." if failed else ""
+    raise ConfigError(NO_SCORES.format(evaluate=typed("eval"), store=store, failed=more))
 
 
 def chosen(scores: ScoreSet, cfg: DictConfig) -> ScoreSet:

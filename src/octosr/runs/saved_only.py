@@ -24,6 +24,7 @@ from octosr.runs.build import build, build_datamodule
 from octosr.runs.judge import GENERATED, Cell, score_store
 from octosr.runs.sweep import warn
 from octosr.techniques.precomputed import Precomputed
+from octosr.typed import typed
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +87,7 @@ def saved_cell(cfg: DictConfig, generative: bool) -> Cell:
     images = without_kernels(path for path in folder.glob("*.png") if not path.name.startswith("."))
     there = {path.stem: path for path in images}
     choice = dataset if dataset in DATASETS else f"more/{dataset}"
-    command = f"python eval.py technique={name} dataset={choice}"
+    command = f"{typed('eval')} technique={name} dataset={choice}"
     if not there:
         raise MissingDataError(
             f"metrics.only=true scores the images in {folder}, but there are none. To make them: {command}"

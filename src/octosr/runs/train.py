@@ -35,6 +35,7 @@ from octosr.runs.loggers import open_logger
 from octosr.runs.sweep import CellResult, in_sweep, results_table
 from octosr.runs.weights import checkpoint_folder, find_weights, read_card
 from octosr.techniques.base import Technique
+from octosr.typed import typed
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ def train(cfg: DictConfig) -> CellResult:
         OctoSRError: data are missing, a checkpoint does not fit, a loss is not finite, with the remedy.
     """
     if not technique_class(cfg).trainable:
-        raise ConfigError(f"technique '{cfg.technique.name}' has nothing to train; evaluate it: python eval.py.")
+        raise ConfigError(f"technique '{cfg.technique.name}' has nothing to train; evaluate it: {typed('eval')}.")
     quiet_lightning()
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     technique = build_technique(plain(cfg.technique), cfg)
@@ -171,7 +172,7 @@ def _report(cfg: DictConfig, trainer: pl.Trainer, technique: Technique, datamodu
     result = CellResult(cfg.technique.name, cfg.dataset.name, datamodule.kind, values, str(checkpoint_folder(cfg)))
     if not in_sweep() and trainer.is_global_zero:
         console.print(results_table([result]))
-        console.print(f"next: python eval.py technique={cfg.technique.name} dataset={_choice(cfg)}")
+        console.print(f"next: {typed('eval')} technique={cfg.technique.name} dataset={_choice(cfg)}")
     return result
 
 

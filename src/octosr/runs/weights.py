@@ -17,6 +17,7 @@ from octosr.hashing import cached_sha256, file_sha256
 from octosr.runs.build import build_technique, plain, technique_class
 from octosr.techniques.base import Technique
 from octosr.techniques.weights import read_weight_file
+from octosr.typed import typed
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ def find_weights(cfg: DictConfig) -> list[Path]:
             f"There are no weights for technique '{cfg.technique.name}' on dataset '{cfg.dataset.name}'.\n"
             f"  looked for: {path}\n"
             "Three ways to get them:\n"
-            f"  train:            python train.py technique={cfg.technique.name} dataset={cfg.dataset.name}\n"
+            f"  train:            {typed('train')} technique={cfg.technique.name} dataset={cfg.dataset.name}\n"
             "  your own file:    weights=PATH            (a checkpoint of ours, or an official release;"
             " a list, one file a stage: weights=[x2.pth,x4.pth])\n"
             "  download:         weights=https://...     (append #sha256=... to have it verified)"

@@ -10,6 +10,7 @@ from octosr.errors import OctoSRError
 from octosr.scores import sidecar
 from octosr.scores.rows import Columns, Rows
 from octosr.scores.table import KEYS, from_csv
+from octosr.typed import typed
 
 
 class ScoreStoreError(OctoSRError):
@@ -45,7 +46,7 @@ class DamagedTableError(ScoreStoreError):
 
     def __init__(self, path: Path, reason: str, whole: Content | None = None) -> None:
         super().__init__(
-            f"{reason}. Scoring again (python eval.py, metrics.only=true for the saved images) sets the damaged files "
+            f"{reason}. Scoring again ({typed('eval')}, metrics.only=true for the saved images) sets the damaged files "
             f"aside and scores what is lost; or put {path.name} and {path.stem}.json back as they were."
         )
         self.reason = reason

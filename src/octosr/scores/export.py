@@ -23,6 +23,7 @@ from octosr.errors import OctoSRError
 from octosr.scores.content import ScoreStoreError
 from octosr.scores.store import ScoreStore
 from octosr.scores.tidy import tidy
+from octosr.typed import typed
 
 STANDIN = "STANDIN_"
 """How the name of every file begins that holds scores of stand-ins: they must not pass for the study's."""
@@ -125,7 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"--format: {', '.join(unknown) or 'nothing'} is none of {', '.join(FORMATS)}")
     store = ScoreStore(chosen.scores)
     if not store.cells():
-        parser.error(f"--scores: {chosen.scores} holds no score tables; python eval.py makes them")
+        parser.error(f"--scores: {chosen.scores} holds no score tables; {typed('eval')} makes them")
     try:
         for name in formats:
             for path in FORMATS[name](store, chosen.to):
