@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from octosr.techniques.dan import parallel
+from octosr.nn import parallel
 from octosr.techniques.dan.network import DANNetwork
 from octosr.techniques.dan.network_v1 import build_v1
 from octosr.techniques.dan.network_v2 import build_v2
@@ -69,21 +69,3 @@ def test_values_and_gradients_are_those_of_one_thread(
     assert len(shared) == len(gradients)
     for one, two in zip(gradients, shared, strict=True):
         assert torch.allclose(one, two, rtol=1e-9, atol=1e-13)
-
-
-def test_one_image_or_one_thread_is_not_shared_out() -> None:
-    torch.set_num_threads(2)
-    assert not parallel.worthwhile(torch.zeros(1, 3, 8, 8))
-    assert parallel.worthwhile(torch.zeros(2, 3, 8, 8))
-    assert not parallel.worthwhile(torch.zeros(2, 3, 8, 8, requires_grad=True))
-    torch.set_num_threads(1)
-    assert not parallel.worthwhile(torch.zeros(2, 3, 8, 8))
-
-
-def test_an_error_in_a_part_comes_through() -> None:
-    def fail(images: Tensor | None) -> tuple[Tensor | None, ...]:
-        raise RuntimeError("from a core")
-
-    torch.set_num_threads(2)
-    with pytest.raises(RuntimeError, match="from a core"):
-        parallel.run(fail, (torch.zeros(2, 3, 8, 8),), [])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from octosr.techniques.dan import winograd
+from octosr.nn import winograd
 
 MIN_CHANNELS = 48
 """Below this width direct convolution on a CPU is as fast."""
@@ -46,7 +46,7 @@ class PlainMaps:
 
 
 class TiledMaps(PlainMaps):
-    """Feature maps as tiles; convolutions by Winograd's algorithm, see :mod:`~octosr.techniques.dan.winograd`.
+    """Feature maps as tiles; convolutions by Winograd's algorithm, see :mod:`~octosr.nn.winograd`.
 
     Filters are transformed when first used, so one object serves as long as the weights do not change.
     """
@@ -109,7 +109,6 @@ def maps_for(lr: Tensor, channels: int, allowed: bool) -> PlainMaps:
     networks and mixed precision use PyTorch's own convolutions.
     """
     fits = all(side % winograd.BLOCK == 0 for side in lr.shape[-2:]) and channels >= MIN_CHANNELS
-    suits = lr.device.type == "cpu" and lr.dtype in (torch.float32, torch.float64)
-    if allowed and fits and suits and not torch.compiler.is_compiling() and not torch.is_autocast_enabled("cpu"):
+    if allowed and fits and winograd.suits(lr):
         return TiledMaps()
     return PlainMaps()

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from octosr.degradation.resize import resize
-from octosr.techniques.dan import parallel
+from octosr.nn import parallel
 from octosr.techniques.dan.layers import upsampler
 from octosr.techniques.dan.maps import PlainMaps, TiledMaps, maps_for
 

@@ -56,6 +56,13 @@ _DATA, _WEIGHTS, _OUTPUT = _matrices()
 _FILTER = torch.kron(_WEIGHTS, _WEIGHTS)
 
 
+def suits(images: Tensor) -> bool:
+    """Whether fast convolution is for such images: on a CPU, in full precision, not compiled."""
+    if images.device.type != "cpu" or images.dtype not in (torch.float32, torch.float64):
+        return False
+    return not torch.compiler.is_compiling() and not torch.is_autocast_enabled("cpu")
+
+
 class Workspace:
     """Buffers used by one convolution after the other: fresh ones cost more than the arithmetic done in them."""
 

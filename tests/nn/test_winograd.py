@@ -5,10 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
 
-from octosr.techniques.dan import winograd
-from octosr.techniques.dan.maps import PlainMaps, TiledMaps, maps_for
+from octosr.nn import winograd
 
 
 def inputs(b, c_in, c_out, h, w, dtype=torch.float64):
@@ -53,16 +51,6 @@ def test_bands_of_large_images_join_without_seam(monkeypatch):
     torch.testing.assert_close(winograd.from_tiles(tiles), F.conv2d(x, weight, bias, padding=1))
 
 
-def test_too_large_a_transform_with_gradients_is_convolved_directly(monkeypatch):
-    layer = nn.Conv2d(6, 6, 3, padding=1).double()
-    x = torch.randn(1, 6, 8, 8, dtype=torch.float64)
-    maps = TiledMaps()
-    expected = maps.conv(layer, maps.enter(x))
-    monkeypatch.setattr("octosr.techniques.dan.maps.MAX_NUMBERS", 1)
-    monkeypatch.setattr(winograd, "convolve", None)
-    torch.testing.assert_close(maps.conv(layer, maps.enter(x)), expected)
-
-
 def test_workspace_grows_and_is_shared_by_calls_of_several_sizes():
     workspace = winograd.Workspace()
     for side in (8, 16, 4, 12):
@@ -72,26 +60,11 @@ def test_workspace_grows_and_is_shared_by_calls_of_several_sizes():
         torch.testing.assert_close(winograd.from_tiles(tiles), F.conv2d(x, weight, bias, padding=1))
 
 
-@pytest.mark.parametrize("grad", [False, True])
-@pytest.mark.parametrize("sides", [(4, 4), (8, 12)])
-def test_nine_values_are_added_alike_to_either_kind_of_maps(sides, grad):
-    x, nine = torch.randn(2, 3, *sides, dtype=torch.float64), torch.randn(2, 3, 3, 3, dtype=torch.float64)
-    expected = x.clone()
-    for i, rows in enumerate((slice(0, 1), slice(1, -1), slice(-1, None))):
-        for j, columns in enumerate((slice(0, 1), slice(1, -1), slice(-1, None))):
-            expected[:, :, rows, columns] += nine[:, :, i : i + 1, j : j + 1]
-    with torch.set_grad_enabled(grad):
-        for maps in (PlainMaps(), TiledMaps()):
-            found = maps.leave(maps.add_nine(maps.enter(x.clone()), nine))
-            torch.testing.assert_close(found, expected)
-
-
-def test_tiles_are_used_only_where_they_fit():
-    lr = torch.rand(1, 3, 8, 8)
-    assert isinstance(maps_for(lr, 64, True), TiledMaps)
-    assert not isinstance(maps_for(lr, 64, False), TiledMaps)
-    assert not isinstance(maps_for(lr, 16, True), TiledMaps)
-    assert not isinstance(maps_for(lr[..., :7], 64, True), TiledMaps)
-    assert not isinstance(maps_for(lr.bfloat16(), 64, True), TiledMaps)
+def test_for_full_precision_on_a_cpu_only():
+    images = torch.rand(1, 3, 8, 8)
+    assert winograd.suits(images)
+    assert winograd.suits(images.double())
+    assert not winograd.suits(images.bfloat16())
+    assert not winograd.suits(images.to("meta"))
     with torch.autocast("cpu", torch.bfloat16):
-        assert not isinstance(maps_for(lr, 64, True), TiledMaps)
+        assert not winograd.suits(images)

@@ -2,7 +2,7 @@
 
 The fast convolutions are many short operations. Split over cores inside each operation, the cores wait for each other
 thousands of times a step and hand all data back and forth; with a part of the batch each, they meet once.
-Nothing in DAN mixes the images of a batch, so the result is the same.
+For networks that do not mix the images of a batch the result is the same.
 """
 
 from __future__ import annotations
