@@ -36,9 +36,10 @@ from octosr.runs.console import console
 from octosr.runs.diversity import measure_diversity
 from octosr.runs.judge import GENERATED, Cell, Judgement, judge, score_store
 from octosr.runs.loggers import open_logger
+from octosr.runs.quit import end_on_signal
 from octosr.runs.saved_only import precomputed_cell, saved_cell, training_images
 from octosr.runs.super_resolve import Sources, images_to_make, make_trainer, super_resolve
-from octosr.runs.sweep import CellResult, in_sweep, results_table, warn
+from octosr.runs.sweep import CellResult, in_sweep, require_claim, results_table, warn
 from octosr.runs.weights import Described, describe_technique, load_technique
 from octosr.techniques.base import GenerativeTechnique
 from octosr.techniques.precomputed import Precomputed
@@ -59,7 +60,14 @@ def evaluate(cfg: DictConfig, show: bool = True) -> CellResult:
     Raises:
         OctoSRError: data, weights or a metric are missing, with the remedy.
         BadImageError: images to be scored cannot be read; the others have been scored.
+        SystemExit: SIGTERM or Ctrl-C; what is saved is whole, and the next start goes on from there.
     """
+    require_claim()
+    with end_on_signal():
+        return _run(cfg, show)
+
+
+def _run(cfg: DictConfig, show: bool) -> CellResult:
     quiet_lightning()
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     precomputed = issubclass(technique_class(cfg), Precomputed)

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, ListConfig
 
 from octosr.catalog import DATASETS
 from octosr.errors import ConfigError, nearest
-from octosr.runs.cells import read_states
+from octosr.runs.cells import CellState, read_states
 from octosr.scores.store import ScoreStore
 from octosr.study import names
 from octosr.study.inputs import Cell, ScoreSet, read_scores
@@ -134,8 +134,16 @@ def states(cfg: DictConfig) -> dict[Cell, State]:
         reason = f"{'training: ' if state.job == 'train' else ''}{state.reason.splitlines()[0]}" if state.reason else ""
         if state.job == "train" and state.state == "done":
             continue  # trained, but not evaluated: the cell is missing
-        found[state.technique, state.dataset] = State(state.state, reason)
+        found[state.technique, state.dataset] = _state(state, Path(cfg.output_root), reason)
     return found
+
+
+def _state(state: CellState, output_root: Path, reason: str) -> State:
+    if state.state in ("done", "failed"):
+        return State("done" if state.state == "done" else "failed", reason)
+    if state.is_running(output_root):
+        return State("running", reason)
+    return State("waiting", reason or "it was ended before it was done")
 
 
 def _techniques(cfg: DictConfig) -> list[str]:

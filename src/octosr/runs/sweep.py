@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 import math
 import sys
-import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -22,9 +21,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from octosr.catalog import DATASETS
-from octosr.errors import MissingDataError, OctoSRError
-from octosr.runs.cells import CellState, forget_state, is_main_process, write_state
+from octosr.errors import ConfigError, MissingDataError, OctoSRError
+from octosr.runs.cells import is_main_process
+from octosr.runs.claim import Claim
 from octosr.runs.console import console
+from octosr.runs.fingerprint import inputs_of, settings_of
 
 
 @dataclass
@@ -38,6 +39,7 @@ class CellResult:
         values: figures by name, e.g. the mean of each metric; NaN means there is none.
         note: a short remark, e.g. "20 images".
         words: what stands in the place of a figure that is NaN, if not "not available".
+        unfinished: why there is work left though nothing failed, e.g. the time of the allocation was over.
     """
 
     technique: str
@@ -46,6 +48,7 @@ class CellResult:
     values: dict[str, float] = field(default_factory=dict)
     note: str = ""
     words: dict[str, str] = field(default_factory=dict)
+    unfinished: str = ""
 
 
 @dataclass
@@ -69,8 +72,34 @@ def warn(message: str) -> None:
         log.warning(message)
 
 
+_refused: ConfigError | None = None
+
+
+def require_claim() -> None:
+    """To be called before a run touches anything.
+
+    Raises:
+        ConfigError: another run works on the same cell.
+    """
+    if _refused is not None:
+        raise _refused
+
+
+def _write_end(claim: Claim, cell: _Cell) -> None:
+    result = cell.result
+    if cell.error:
+        claim.finish("failed", cell.error)
+    elif result is not None:
+        kept = {key: value for key, value in asdict(result).items() if key != "unfinished"}
+        claim.finish("pending" if result.unfinished else "done", result.unfinished, **kept)
+    else:
+        claim.finish("done")
+
+
 class SweepCallback(Callback):
     """Hydra's hooks around a sweep; registered in ``conf/shared.yaml``."""
+
+    _claim: Claim | None = None
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Check that the data of every cell are there before the first one starts, and end the sweep if not.
@@ -92,10 +121,22 @@ class SweepCallback(Callback):
             raise SystemExit(1)
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Start the clock, and forget how the cell ended last time."""
-        self._started = time.monotonic()
-        if is_main_process():
-            forget_state(*_place(config))
+        """Take the cell; a refusal waits for :func:`require_claim`: Hydra would only warn of an exception."""
+        global _refused
+        self._claim, _refused = None, None
+        if not is_main_process():
+            return
+        root, job, technique, dataset = _place(config)
+        settings = settings_of(config, job)
+        about: dict[str, Any] = {
+            "overrides": list(config.hydra.overrides.task),
+            "settings": settings,
+            "inputs": inputs_of(settings, root, job, technique),
+        }
+        try:
+            self._claim = Claim(root, job, technique, dataset, **about)
+        except ConfigError as error:
+            _refused = error
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
         """Write how the cell ended; in a sweep, say one line about it."""
@@ -108,11 +149,9 @@ class SweepCallback(Callback):
             cell = _Cell(
                 name, None, str(error) if isinstance(error, OctoSRError) else f"{type(error).__name__}: {error}"
             )
-        if is_main_process():
-            root, job, technique, dataset = _place(config)
-            seconds = time.monotonic() - self._started
-            state: Literal["done", "failed"] = "failed" if cell.error else "done"
-            write_state(root, CellState(technique, dataset, job, state, cell.error, seconds))
+        if self._claim is not None:
+            _write_end(self._claim, cell)
+            self._claim = None
         if config.hydra.mode != RunMode.MULTIRUN:
             return
         if cell.error and not isinstance(job_return._return_value, OctoSRError):

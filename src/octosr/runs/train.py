@@ -32,7 +32,7 @@ from octosr.runs.build import (
 from octosr.runs.console import console
 from octosr.runs.family import fitting_callbacks, length
 from octosr.runs.loggers import open_logger
-from octosr.runs.sweep import CellResult, in_sweep, results_table
+from octosr.runs.sweep import CellResult, in_sweep, require_claim, results_table
 from octosr.runs.weights import checkpoint_folder, find_weights, read_card
 from octosr.techniques.base import Technique
 from octosr.typed import typed
@@ -55,6 +55,7 @@ def train(cfg: DictConfig) -> CellResult:
     """
     if not technique_class(cfg).trainable:
         raise ConfigError(f"technique '{cfg.technique.name}' has nothing to train; evaluate it: {typed('eval')}.")
+    require_claim()
     quiet_lightning()
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     technique = build_technique(plain(cfg.technique), cfg)
