@@ -7,7 +7,9 @@ bug and keeps its traceback.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+import errno
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 
 class OctoSRError(Exception):
@@ -59,6 +61,10 @@ class TrainingError(OctoSRError):
     """Training cannot go on (for example a loss that is not finite)."""
 
 
+class DiskError(OctoSRError):
+    """A disk is full, or does not let a file be written or read."""
+
+
 def nearest(word: str, options: Iterable[str], *, sentence: bool = True) -> str:
     """The option nearest to a misspelt word, as a hint to append to a message; empty if none is near.
 
@@ -71,3 +77,34 @@ def nearest(word: str, options: Iterable[str], *, sentence: bool = True) -> str:
     if not found:
         return ""
     return f" Did you mean '{found[0]}'?" if sentence else found[0]
+
+
+_OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE}
+
+
+@contextmanager
+def written_for_the_user() -> Iterator[None]:
+    """Within the block, an error of the disk is raised as one that says what to do; others come through as they are.
+
+    Raises:
+        OctoSRError: a disk is full, or a file cannot be written or read.
+
+    >>> with written_for_the_user():
+    ...     raise OSError(errno.ENOSPC, "No space left on device", "out/a.png")
+    Traceback (most recent call last):
+    octosr.errors.DiskError: out/a.png: No space left on device. ...
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _OF_THE_DISK:
+            raise
+        raise DiskError(disk_message(error)) from error
+
+
+def disk_message(error: OSError) -> str:
+    """What an error of the disk means for a run, and what to do."""
+    return (
+        f"{error.filename or 'A file'}: {error.strerror}. Nothing is left half-written; what was finished before is kept. "
+        "Make room, mend the permissions or set output_root to another disk, then start the same command again."
+    )

@@ -5,6 +5,7 @@ from functools import partial
 import hydra
 from omegaconf import DictConfig
 
+from octosr.runs.cell import run_cell
 from octosr.runs.cli import entry_point
 from octosr.runs.conf import conf_folder
 from octosr.runs.sweep import CellResult
@@ -13,10 +14,8 @@ from octosr.runs.sweep import CellResult
 @partial(entry_point, help_with=("dataset=more/demo",))
 @hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="eval")
 def main(cfg: DictConfig) -> CellResult:
-    """Imported late, so that a misspelt setting is answered at once."""
-    from octosr.runs.evaluate import evaluate
-
-    return evaluate(cfg)
+    """Run one cell."""
+    return run_cell(cfg, "eval")
 
 
 if __name__ == "__main__":

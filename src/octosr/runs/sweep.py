@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -284,6 +285,12 @@ def _is_there(name: str, root: Path) -> bool:
     return True
 
 
+IN_SWEEP = "OCTOSR_IN_SWEEP"
+"""Environment variable of the processes of a cell: "1" where the cell belongs to a sweep."""
+
+
 def in_sweep() -> bool:
     """Whether this run is one cell of a sweep (``-m``): then it leaves the talking to the sweep."""
+    if os.environ.get(IN_SWEEP) == "1":
+        return True
     return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
