@@ -105,6 +105,6 @@ def written_for_the_user() -> Iterator[None]:
 def disk_message(error: OSError) -> str:
     """What an error of the disk means for a run, and what to do."""
     return (
-        f"{error.filename or 'A file'}: {error.strerror}. Nothing is left half-written; what was finished before is kept. "
-        "Make room, mend the permissions or set output_root to another disk, then start the same command again."
+        f"{error.filename or 'A file'}: {error.strerror}. Nothing is left half-written; what was finished before is "
+        "kept. Make room, mend the permissions or set output_root to another disk, then start the same command again."
     )

@@ -46,13 +46,13 @@ def test_trainer_keeps_lightnings_defaults_but_where_it_says_ours() -> None:
 
 
 def test_there_is_the_hardware_of_the_study() -> None:
-    assert HARDWARE == ["auto", "cpu", "ddp_cpu", "gpu", "h200", "v100x4"]
+    assert HARDWARE == ["auto", "cpu", "ddp_cpu", "gpu", "h200", "v100x4", "v100x4_nodes2"]
 
 
 @pytest.mark.parametrize("name", HARDWARE)
 def test_hardware_sets_the_same_keys_everywhere(name: str) -> None:
     config = load("hardware", name)
-    assert set(config.hardware) == {"name", "compile", "channels_last", "matmul_precision"}
+    assert set(config.hardware) == {"name", "compile", "channels_last", "matmul_precision", "gpus_per_node"}
     assert config.hardware.name == name
     assert set(config.trainer) == {"accelerator", "devices", "num_nodes", "strategy", "precision"}
     assert set(config.trainer) <= set(load("trainer", "default").trainer)

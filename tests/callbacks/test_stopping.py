@@ -56,3 +56,30 @@ def test_a_second_ctrl_c_ends_at_once(tmp_path: Path) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # Lightning leaves it ignored
     assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == 2
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_clusters_warning_is_heeded_and_the_launchers_handler_kept_for_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """submitit's handler ends the process: called within a step, it would lose what was learned since a write."""
+    calls: list[int] = []
+    before = signal.signal(signal.SIGUSR2, lambda number, frame: calls.append(number))
+    try:
+        stop = SignalStop()
+        trainer = make_trainer(tmp_path, [stop, LastCheckpoint(tmp_path, every_n_steps=1000)])
+        trainer.fit(Toy(on_step=lambda step: os.kill(os.getpid(), signal.SIGUSR2) if step == 3 else None), ToyData())
+        assert (trainer.global_step, stop.received, stop.progressed, calls) == (3, signal.SIGUSR2, True, [])
+        assert stop.handler is signal.getsignal(signal.SIGUSR2)
+        stop.handler(12, None)
+        assert calls == [12]
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+
+
+def test_within_slurm_both_user_signals_are_heeded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    stop = SignalStop()
+    trainer = make_trainer(tmp_path, [stop, LastCheckpoint(tmp_path, every_n_steps=1000)])
+    trainer.fit(Toy(on_step=lambda step: os.kill(os.getpid(), signal.SIGUSR1) if step == 2 else None), ToyData())
+    assert (trainer.global_step, stop.received, stop.handler) == (2, signal.SIGUSR1, None)
+    assert signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL

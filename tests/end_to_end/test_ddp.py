@@ -1,4 +1,4 @@
-"""Two processes train and evaluate as one does."""
+"""Two processes train and evaluate as one does, and a sweep of such cells is one sweep."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import torch
 
 from octosr.data.demo import build_demo
 from octosr.data.standin import build_standins
+from octosr.runs.cells import read_states
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -34,13 +35,21 @@ def run(*arguments: str) -> None:
 @pytest.mark.slow
 def test_two_processes_equal_one(tmp_path: Path, demo_cache: Path) -> None:
     data = tmp_path / "data"
-    build_standins(data, ["isaid"], build_demo(demo_cache), count=3)
-    for name, processes, batch in (("one", "cpu", 4), ("two", "ddp_cpu", 2)):
+    build_standins(data, ["isaid", "ships"], build_demo(demo_cache), count=3)
+    for name, processes, batch, sweep in (("one", "cpu", 4, "isaid"), ("two", "ddp_cpu", 2, "ships,isaid")):
         out = tmp_path / name
-        shared = ("technique=dan", "dataset=isaid", "experiment=tiny", f"hardware={processes}", "logger=none")
+        shared = ("technique=dan", "experiment=tiny", f"hardware={processes}", "logger=none")
         paths = (f"data.root={data}", f"output_root={out}")
-        run("train.py", *shared, *paths, f"data.batch_size={batch}", "trainer.max_steps=4")
-        run("eval.py", *shared, *paths, "metrics=niqe")
+        steps = (f"data.batch_size={batch}", "trainer.max_steps=4")
+        run("train.py", "-m", f"dataset={sweep}", *shared, *paths, *steps)
+        run("eval.py", "dataset=isaid", *shared, *paths, "metrics=niqe")
+    (folder,) = (tmp_path / "two/runs/train-multirun").iterdir()  # Lightning would begin the sweep again for a process
+    assert sorted(path.name for path in folder.iterdir()) == ["0", "1", "multirun.yaml"]
+    assert sorted(path.name for path in (tmp_path / "two/runs").iterdir()) == ["eval", "train-multirun"]
+    assert {(state.dataset, state.state) for state in read_states(tmp_path / "two") if state.job == "train"} == {
+        ("isaid", "done"),
+        ("ships", "done"),
+    }
     one, two = (
         torch.load(tmp_path / name / "checkpoints/dan/isaid/last.ckpt", weights_only=True) for name in ("one", "two")
     )

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 from abc import abstractmethod
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.trainer.states import TrainerFn
 
@@ -118,19 +121,27 @@ class SafeStop(Callback):
 
 
 class SignalStop(SafeStop):
-    """SIGTERM (a cluster's warning) or Ctrl-C end the run after the step at hand, with its state saved.
+    """SIGTERM, Ctrl-C or a cluster's warning end the run after the step at hand, with its state saved.
 
-    A signal can arrive in the middle of an optimiser step, when half of the weights are new; so it is only
-    noted, and acted on at the next safe point. A second Ctrl-C ends the process at once; the last checkpoint
-    stays as it is.
+    A signal can arrive in the middle of an optimiser step, when half of the weights are new; so it is only noted, and
+    acted on at the next safe point, by all processes together. A second Ctrl-C ends the process at once; the last
+    checkpoint stays as it is.
+
+    SIGUSR1 and SIGUSR2 are what SLURM is asked to send some time before a job's end. They are heeded within a SLURM
+    job, and wherever the launcher has a handler for them: its handler would end the process in the middle of a step, so
+    it is kept for afterwards (see :mod:`octosr.runs.requeue`).
 
     Attributes:
-        received: the signal, or None; exit with ``128 + received``, as shells do.
+        received: the signal, the same on all processes, or None; exit with ``128 + received``, as shells do.
+        handler: what the launcher wanted to be called for this signal, if anything.
+        progressed: whether a step was made since training began or went on.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.received: int | None = None
+        self.handler: Callable[[int, FrameType | None], Any] | None = None
+        self.progressed = False
         self._before: dict[int, Any] = {}
 
     def wants_stop(self, trainer: pl.Trainer) -> bool:
@@ -144,20 +155,33 @@ class SignalStop(SafeStop):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Forget the signals of an earlier run."""
-        self.received = None
+        self.received = self.handler = None
+        self.progressed = False
         super().on_fit_start(trainer, pl_module)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Take over from Lightning, whose own SIGTERM handler makes a collective call inside the handler."""
         if threading.current_thread() is threading.main_thread() and not self._before:
-            self._before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+            self._before = {number: signal.getsignal(number) for number in _heeded()}
             for number in self._before:
                 signal.signal(number, self._note)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
+        """Ask after every step."""
+        self.progressed = True
+        super().on_train_batch_end(trainer, *args, **kwargs)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.received = number
         if number == signal.SIGINT:
             signal.signal(signal.SIGINT, signal.default_int_handler)  # a second Ctrl-C ends the process
+
+    def _stop(self, trainer: pl.Trainer) -> None:
+        here = torch.tensor(float(self.received or 0), device=trainer.strategy.root_device)
+        self.received = int(trainer.strategy.reduce(here, reduce_op="max"))
+        before = self._before.get(self.received)
+        self.handler = before if callable(before) and self.received in _WARNINGS else None
+        super()._stop(trainer)
 
     def _restore(self, trainer: pl.Trainer) -> None:
         super()._restore(trainer)
@@ -168,6 +192,16 @@ class SignalStop(SafeStop):
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Give the signals back before Lightning does the same for the handlers it found."""
         self._restore(trainer)
+
+
+_WARNINGS = (signal.SIGUSR1, signal.SIGUSR2) if hasattr(signal, "SIGUSR1") else ()
+"""Signals that announce the end of a job's time."""
+
+
+def _heeded() -> list[int]:
+    in_slurm = "SLURM_JOB_ID" in os.environ
+    warnings = [number for number in _WARNINGS if in_slurm or callable(signal.getsignal(number))]
+    return [signal.SIGTERM, signal.SIGINT, *warnings]
 
 
 def validation_cut_short(trainer: pl.Trainer) -> bool:

@@ -66,8 +66,8 @@ def check_allocation(cfg: DictConfig) -> None:
         return
     if there != here * nodes:
         raise ConfigError(
-            f"hardware={cfg.hardware.name} wants {count(here * nodes)} (trainer.devices={cfg.trainer.devices} on each of "
-            f"trainer.num_nodes={nodes}), but {who} {count(there)}. {remedy}"
+            f"hardware={cfg.hardware.name} wants {count(here * nodes)} (trainer.devices={cfg.trainer.devices} on each "
+            f"of trainer.num_nodes={nodes}), but {who} {count(there)}. {remedy}"
         )
 
 

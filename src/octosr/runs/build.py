@@ -192,6 +192,9 @@ def quiet_lightning() -> None:
         r".*is smaller than the logging interval.*",
         r".*`weights_only` was not set.*",
         r".*does not have many workers.*",
+        r".*`srun` command is available on your system but is not used.*",
+        r".*`broadcast_buffers` is deprecated.*",  # what it says to use instead does not exist yet
+        r".*recommended to use `self\.log\(.*sync_dist=True.*",  # our validation metrics are means over all processes
         r"You passed in a `val_dataloader` but have no `validation_step`.*",
         r".*Checkpoint directory .* exists and is not empty.*",
     ):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import shlex
 import signal
 import socket
 import subprocess
@@ -33,7 +34,7 @@ from octosr.runs.sweep import IN_SWEEP, CellResult, in_sweep
 GRACE = 10.0
 """Seconds that processes have to end by themselves after another has ended with an error, which they may meet too."""
 
-_PARENT, _OUTCOME = "OCTOSR_PARENT", "OCTOSR_OUTCOME"
+_PARENT, _OUTCOME, _COMMAND = "OCTOSR_PARENT", "OCTOSR_OUTCOME", "OCTOSR_COMMAND"
 
 
 def run_in_processes(cfg: DictConfig, job: str) -> CellResult:
@@ -60,6 +61,7 @@ def run_in_processes(cfg: DictConfig, job: str) -> CellResult:
             "NODE_RANK": "0",
             _PARENT: str(os.getpid()),
             _OUTCOME: str(outcome),
+            _COMMAND: command_line(),
             IN_SWEEP: "1" if in_sweep() else "0",
         }
         children: list[subprocess.Popen[bytes]] = []
@@ -91,6 +93,11 @@ def command(job: str) -> list[str]:
     # The parent has written the config, and says how the cell ended.
     folder = str(hydra.runtime.output_dir).replace("'", r"\'")
     return [*made, f"hydra.run.dir='{folder}'", "hydra.output_subdir=null", "~hydra.callbacks.sweep"]
+
+
+def command_line() -> str:
+    """What was typed to start this run, for a message that says how to go on."""
+    return os.environ.get(_COMMAND) or shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:]])
 
 
 def is_cell_process() -> bool:
@@ -156,7 +163,7 @@ def _wait(children: Sequence[subprocess.Popen[bytes]]) -> int | None:
     """Wait until all have ended, or one badly; returns its rank."""
     ended: queue.SimpleQueue[int] = queue.SimpleQueue()
     for rank, child in enumerate(children):
-        threading.Thread(target=lambda r=rank, c=child: (c.wait(), ended.put(r)), daemon=True).start()
+        threading.Thread(target=_tell, args=(rank, child, ended), daemon=True).start()
     deadline, first_bad = float("inf"), None
     for _ in children:
         try:
@@ -169,6 +176,11 @@ def _wait(children: Sequence[subprocess.Popen[bytes]]) -> int | None:
         if code < 0:
             break
     return first_bad
+
+
+def _tell(rank: int, child: subprocess.Popen[bytes], ended: queue.SimpleQueue[int]) -> None:
+    child.wait()
+    ended.put(rank)
 
 
 def _what_came_of_it(children: Sequence[subprocess.Popen[bytes]], first_bad: int | None, outcome: Path) -> CellResult:

@@ -18,6 +18,7 @@ from octosr.data.datamodule import ImageDataModule
 from octosr.data.seeds import SeedData, sample_names
 from octosr.evaluation.recipe import Recipe, is_current
 from octosr.runs.build import build, plain, prepare_hardware
+from octosr.runs.requeue import cluster_plugins
 from octosr.runs.sweep import in_sweep
 from octosr.techniques.base import Technique
 
@@ -91,6 +92,7 @@ def make_trainer(cfg: DictConfig, **settings: Any) -> pl.Trainer:
             "logger": False,
             "enable_checkpointing": False,
             "enable_model_summary": False,
+            "plugins": cluster_plugins() or None,
             "enable_progress_bar": _has_progress_bar(cfg),
         }
         | settings

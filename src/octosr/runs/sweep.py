@@ -290,7 +290,12 @@ IN_SWEEP = "OCTOSR_IN_SWEEP"
 
 
 def in_sweep() -> bool:
-    """Whether this run is one cell of a sweep (``-m``): then it leaves the talking to the sweep."""
+    """Whether this run is one cell of a sweep (``-m``): then it leaves the talking to the sweep.
+
+    A job that submitit has started is not: what it says goes to a log file of its own.
+    """
     if os.environ.get(IN_SWEEP) == "1":
         return True
+    if "SUBMITIT_EXECUTOR" in os.environ:
+        return False
     return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN

@@ -32,6 +32,7 @@ from octosr.runs.build import (
 from octosr.runs.console import console
 from octosr.runs.family import fitting_callbacks, length
 from octosr.runs.loggers import open_logger
+from octosr.runs.requeue import cluster_plugins, end_after
 from octosr.runs.sweep import CellResult, in_sweep, require_claim, results_table
 from octosr.runs.weights import checkpoint_folder, find_weights, read_card
 from octosr.techniques.base import Technique
@@ -77,16 +78,14 @@ def train(cfg: DictConfig) -> CellResult:
             | {
                 "logger": logger if logger is not None else False,
                 "callbacks": callbacks,
-                "plugins": [AtomicCheckpointIO()],
+                "plugins": [AtomicCheckpointIO(), *cluster_plugins()],
             }
         )
         trainer.fit(technique, datamodule=datamodule, ckpt_path=str(resume) if resume else None, weights_only=True)
     result = _report(cfg, trainer, technique, datamodule)
     for callback in callbacks:
         if isinstance(callback, SignalStop) and callback.received is not None:
-            raise SystemExit(
-                128 + callback.received
-            )  # what a shell or a queue expects of a process that was told to end
+            end_after(callback)
     return result
 
 

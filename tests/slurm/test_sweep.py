@@ -1,0 +1,104 @@
+"""A sweep on a real SLURM: four cells as a job array, one pre-empted, queued again, and none the worse for it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from cluster import Cluster, missing
+
+from octosr.data.demo import build_demo
+from octosr.data.standin import build_standins
+from octosr.runs.cells import read_states
+
+ROOT = Path(__file__).resolve().parents[2]
+REASON = missing()
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(REASON is not None, reason=str(REASON))]
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="pip install 'octosr[slurm]'")
+    folder = Path(tempfile.mkdtemp(prefix="slurm-", dir="/tmp"))  # a short path, see Cluster
+    started = Cluster(folder, cpus=4)
+    try:
+        yield started
+    finally:
+        started.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def wait_for(what: Callable[[], object], sweep: subprocess.Popen[str], seconds: float = 100.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert sweep.poll() is None, sweep.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_sweep_with_a_preempted_cell(
+    cluster: Cluster, tmp_path: Path, demo_cache: Path, record_property: Callable[[str, object], None]
+) -> None:
+    data, out = tmp_path / "data", tmp_path / "out"
+    build_standins(data, ["isaid", "ships"], build_demo(demo_cache), count=3)
+    # The same training under two names: one is pre-empted, the other is what it must be equal to.
+    command = [sys.executable, "train.py", "-m", "technique=dan", "technique.name=one,other", "dataset=isaid,ships"]
+    command += ["experiment=tiny", "logger=none", "trainer.max_steps=60", "trainer.limit_val_batches=0"]
+    command += [
+        "callbacks.last.every_n_steps=1000",
+        "callbacks.image_logger=null",
+        "callbacks.progress.every_n_steps=5",
+    ]
+    command += [f"data.root={data}", f"output_root={out}", "hydra/launcher=submitit_slurm"]
+    command += ["hydra.launcher.partition=study", "hydra.launcher.cpus_per_task=1"]
+    environment = cluster.environment | {"OMP_NUM_THREADS": "1"}
+    sweep = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        log = _log_of_first_cell(out, sweep)
+        wait_for(lambda: "step 10/60" in log.read_text(), sweep)
+        array = cluster.call("squeue", "--noheader", "--array", "--format=%F").split()[0]
+        cell = f"{array}_0"
+        # What the node sends before the time is over, or before a job gives way to another.
+        cluster.call("scancel", "--signal=USR2", cell)
+        wait_for(lambda: f"Requeuing JobId={cell}" in cluster.log(), sweep)
+        cluster.call("scontrol", "update", f"JobId={cell}", "StartTime=now")  # SLURM would let it rest two minutes
+        stdout, stderr = sweep.communicate(timeout=150)
+    finally:
+        sweep.kill()
+    written = log.read_text()
+    assert sweep.returncode == 0, (stdout, stderr, written)
+
+    requeue = re.search(r"REQUEUED: job \S+ .*", written)
+    stopped = re.search(r"SIGUSR2 received: stopping after step (\d+)", written)
+    assert requeue is not None
+    assert stopped is not None
+    assert 10 <= int(stopped[1]) < 60
+    assert f"resuming from {out}/checkpoints/one/isaid/last.ckpt" in written[requeue.end() :]
+    states = {(state.technique, state.dataset): state.state for state in read_states(out)}
+    assert states == dict.fromkeys([(t, d) for t in ("one", "other") for d in ("isaid", "ships")], "done")
+    assert len(set(re.findall(r"sched: Allocate JobId=(\S+?)\(", cluster.log()))) == 4  # one array, a task a cell
+    for dataset in ("isaid", "ships"):
+        one, other = (
+            torch.load(out / "checkpoints" / name / dataset / "last.ckpt", weights_only=True)
+            for name in ("one", "other")
+        )
+        assert one["global_step"] == other["global_step"] == 60
+        assert all(torch.equal(one["state_dict"][key], value) for key, value in other["state_dict"].items())
+    lines = [line for line in cluster.log().splitlines() if cell in line] + [stopped[0], requeue[0]]
+    record_property("shown", "\n  ".join(["a cell pre-empted, requeued and gone on with:", *lines]))
+
+
+def _log_of_first_cell(out: Path, sweep: subprocess.Popen[str]) -> Path:
+    pattern = "runs/train-multirun/*/.submitit/*_0/*_0_0_log.out"
+    wait_for(lambda: list(out.glob(pattern)), sweep)
+    return next(out.glob(pattern))
