@@ -144,7 +144,7 @@ def test_the_command_of_a_process_is_that_of_its_cell_alone(monkeypatch: pytest.
     }
     monkeypatch.setattr(HydraConfig, "get", lambda: OmegaConf.create(hydra))
     assert processes.command("train")[1:] == [
-        "/there/train.py",
+        *("-m", "octosr.commands.train"),
         *("--config-dir", "/mine", "--config-name", "train", "hydra.searchpath=[file:///more]"),
         *("technique=dan", "dataset=isaid"),
         *(r"hydra.run.dir='/out/it\'s/0'", "hydra.output_subdir=null", "~hydra.callbacks.sweep"),

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import importlib
 import logging
-from pathlib import Path
 
 from omegaconf import DictConfig
 
 from octosr.errors import written_for_the_user
 from octosr.runs.allocation import check_allocation, processes_wanted, started_elsewhere
-from octosr.runs.cell_lock import cell_lock
 from octosr.runs.cells import Job, is_main_process
 from octosr.runs.processes import is_cell_process, run_in_processes, tell_outcome
-from octosr.runs.sweep import CellResult
+from octosr.runs.sweep import CellResult, require_claim
 
 _FUNCTIONS: dict[Job, tuple[str, str]] = {
     "train": ("octosr.runs.train", "train"),
@@ -38,17 +36,15 @@ def run_cell(cfg: DictConfig, job: Job) -> CellResult:
         OctoSRError: what ``train`` and ``evaluate`` raise; another run works on the cell; a process died; the disk is
             full or cannot be written; other processes were started than the hardware settings want.
     """
-    if not is_main_process():  # the first process has the lock, and speaks for all
+    if not is_main_process():  # the first process speaks for all
         logging.getLogger("octosr").setLevel(logging.WARNING)
     if is_cell_process():
         return tell_outcome(lambda: _run_here(cfg, job))
+    require_claim()
     check_allocation(cfg)
-    if not is_main_process():
-        return _run_here(cfg, job)
-    with written_for_the_user(), cell_lock(Path(cfg.output_root), job, cfg.technique.name, cfg.dataset.name):
-        if processes_wanted(cfg) > 1 and not started_elsewhere():
-            return run_in_processes(cfg, job)
-        return _run_here(cfg, job)
+    if processes_wanted(cfg) > 1 and not started_elsewhere():
+        return run_in_processes(cfg, job)
+    return _run_here(cfg, job)
 
 
 def _run_here(cfg: DictConfig, job: Job) -> CellResult:

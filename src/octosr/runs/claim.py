@@ -55,7 +55,8 @@ class Claim:
             self._lock.acquire()
         except Timeout as error:
             raise ConfigError(_taken(place, before)) from error
-        if before is not None and before.host != this_host() and before.is_running(output_root):
+        requeued = before is not None and before.slurm == os.environ.get("SLURM_JOB_ID", "none")  # on another node
+        if before is not None and not requeued and before.host != this_host() and before.is_running(output_root):
             self._lock.release()
             raise ConfigError(_taken(place, before))
         self._clock = time.monotonic()

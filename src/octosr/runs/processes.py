@@ -30,6 +30,7 @@ from omegaconf import DictConfig
 from octosr.errors import OctoSRError, TrainingError
 from octosr.runs.allocation import processes_wanted
 from octosr.runs.sweep import IN_SWEEP, CellResult, in_sweep
+from octosr.typed import typed
 
 GRACE = 10.0
 """Seconds that processes have to end by themselves after another has ended with an error, which they may meet too."""
@@ -84,7 +85,7 @@ def command(job: str) -> list[str]:
     """The command that runs the cell at hand alone, as Hydra has composed it, whatever the sweep around it."""
     hydra = HydraConfig.get()
     sources = {source.provider: source.path for source in hydra.runtime.config_sources if source.schema == "file"}
-    made = [sys.executable, str(Path(sources["main"]).parent / f"{job}.py")]
+    made = [sys.executable, "-m", f"octosr.commands.{job}"]
     if "command-line" in sources:
         made += ["--config-dir", sources["command-line"]]
     made += ["--config-name", str(hydra.job.config_name)]
@@ -97,7 +98,7 @@ def command(job: str) -> list[str]:
 
 def command_line() -> str:
     """What was typed to start this run, for a message that says how to go on."""
-    return os.environ.get(_COMMAND) or shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:]])
+    return os.environ.get(_COMMAND) or f"{typed(Path(sys.argv[0]).stem)} {shlex.join(sys.argv[1:])}"
 
 
 def is_cell_process() -> bool:
