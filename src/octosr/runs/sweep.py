@@ -102,6 +102,10 @@ class SweepCallback(Callback):
 
     _claim: Claim | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the claim: submitit stores its job anew, hooks and all, before it has it queued again."""
+        return {}
+
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Check that the data of every cell are there before the first one starts, and end the sweep if not.
 
