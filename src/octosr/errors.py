@@ -65,6 +65,10 @@ class DiskError(OctoSRError):
     """A disk is full, or does not let a file be written or read."""
 
 
+class TooLittleMemoryError(OctoSRError):
+    """An image cannot be processed in the memory there is, not even in the smallest parts."""
+
+
 def nearest(word: str, options: Iterable[str], *, sentence: bool = True) -> str:
     """The option nearest to a misspelt word, as a hint to append to a message; empty if none is near.
 

@@ -6,10 +6,13 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from itertools import accumulate
+from operator import mul
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -17,9 +20,13 @@ from torchmetrics import MeanMetric
 
 from octosr.degradation.pipeline import Degradation
 from octosr.degradation.resize import resize
-from octosr.errors import TrainingError
+from octosr.errors import ConfigError, TrainingError
 from octosr.techniques.generative import GenerativeTechnique
 from octosr.techniques.technique import Technique
+from octosr.techniques.tiling import UNKNOWN_BLEND, UNKNOWN_HALO, Place, TilePass, Tiling
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["GenerativeTechnique", "SingleImageTechnique", "Technique", "psnr_per_image"]
 
@@ -65,6 +72,56 @@ class SingleImageTechnique(Technique):
         Returns:
             float RGB, (B, 3, scale*h, scale*w); not clamped.
         """
+
+    def at_scale(self, scale: int) -> Self:
+        """This technique for a smaller factor: its first stages, the networks being shared with this one.
+
+        Raises:
+            ConfigError: no number of its first stages has this factor; the message says which factors there are.
+        """
+        factors = list(accumulate(self.stages, mul))
+        if scale not in factors:
+            known = ", ".join(f"x{factor}" for factor in factors)
+            raise ConfigError(f"{self.name} enlarges {known} (stages {list(self.stages)}), not x{scale}.")
+        cut = self._shallow_copy()
+        cut.stages = self.stages[: factors.index(scale) + 1]
+        return cut
+
+    def _shallow_copy(self) -> Self:
+        """Another module with the same parameters and submodules."""
+        copied = copy.copy(self)
+        for registry in ("_parameters", "_buffers", "_modules"):
+            setattr(copied, registry, dict(getattr(self, registry)))
+        return copied
+
+    def tiling(self) -> Tiling | None:
+        """How images may be cut into tiles, see :mod:`octosr.techniques.tiling`; None: not at all.
+
+        Unless a technique knows better: as one pass of unknown reach, with tiles that overlap and are blended.
+        """
+        return Tiling((TilePass(self.scale, UNKNOWN_HALO),), UNKNOWN_BLEND, bound=None)
+
+    def find_context(self, view: Tensor) -> Any:
+        """What is found once for an image and holds for all its tiles.
+
+        Args:
+            view: the whole image or a part of it, (1, 3, h, w), see ``Tiling.view``.
+        """
+        return None
+
+    def enlarge_tiles(self, number: int, tiles: Tensor, context: Any, places: Sequence[Place]) -> Tensor:
+        """One pass on tiles of the same image; it never sees more than them, zero padding included.
+
+        Args:
+            number: of the pass, from 0.
+            tiles: float RGB, (B, 3, h, w), each with its halo; for passes after the first what the pass before made.
+            context: from :meth:`find_context`.
+            places: of the B tiles.
+
+        Returns:
+            (B, 3, s*h, s*w), s being the pass's scale; not clamped.
+        """
+        return self.super_resolve(tiles)
 
     def forward(self, lr: Tensor) -> Tensor:
         """Same as :meth:`super_resolve`."""

@@ -9,7 +9,7 @@ differences.
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -18,6 +18,13 @@ from octosr.degradation.random import SampleRandom
 from octosr.degradation.resize import resize
 from octosr.errors import ConfigError
 from octosr.techniques.base import SingleImageTechnique
+from octosr.techniques.tiling import TilePass, Tiling
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+SUPPORT = {"nearest": 0, "bilinear": 1, "bicubic": 2, "lanczos": 3}
+"""How far the filters reach in LR pixels."""
 
 Filter = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 
@@ -50,6 +57,18 @@ class Interpolation(SingleImageTechnique):
         self.filter: Filter = filter
         self.noise = float(noise)
         self.random = SampleRandom(noise_seed)
+
+    def at_scale(self, scale: int) -> Self:
+        """The same filter for another factor, any from 1 on."""
+        if scale < 1:
+            raise ConfigError(f"{self.name} enlarges by 1 or more, not by {scale}.")
+        other = self._shallow_copy()
+        other.stages = (scale,)
+        return other
+
+    def tiling(self) -> Tiling | None:
+        """Exact, with the filter's support around a tile; None with noise, which depends on the whole image."""
+        return None if self.noise else Tiling((TilePass(self.scale, SUPPORT[self.filter]),))
 
     def super_resolve(self, lr: Tensor) -> Tensor:
         """Enlarge (B, 3, h, w) to (B, 3, scale*h, scale*w)."""

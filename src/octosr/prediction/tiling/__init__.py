@@ -6,7 +6,7 @@
 >>> sink = ListSink()
 >>> report = upscale(Interpolation("bicubic", "bicubic", 2), ArraySource(torch.rand(3, 9, 7)), sink, tile=4)
 >>> tuple(sink.image().shape), report.tile
-((3, 18, 14), None)
+((3, 18, 14), 4)
 """
 
 from octosr.prediction.tiling.engine import upscale

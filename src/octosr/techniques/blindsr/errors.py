@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from octosr.cores import map_on_cores
 from octosr.techniques.blindsr.patches import Pieces
 from octosr.techniques.blindsr.stage import BlindSRStage
+from octosr.techniques.tiling import Place
 
 PIXELS = {"cpu": 2**12, "gpu": 2**19}
 """LR pixels of a job: what a CPU's cache holds, a GPU's memory (up to 17 kB a pixel at x2 with derivatives)."""
@@ -126,6 +127,30 @@ def enlarge_codes(codes: Tensor, size: tuple[int, int]) -> Tensor:
     The encoder is linear, so this is the map of the codes of blended kernels.
     """
     return F.interpolate(codes, size=size, mode="bilinear", align_corners=False)
+
+
+def enlarged_part(codes: Tensor, place: Place, size: tuple[int, int]) -> Tensor:
+    """Part of what :func:`enlarge_codes` makes for a whole image, without making the whole.
+
+    Args:
+        codes: (N, C, gy, gx).
+        place: of the part, and the size of the whole image.
+        size: height and width of the part.
+
+    Returns:
+        (N, C, height, width).
+    """
+    lines = ((place.top, size[0], place.height), (place.left, size[1], place.width))
+    for dim, (start, count, length) in zip((2, 3), lines, strict=True):
+        cells = codes.shape[dim]
+        pixels = torch.arange(start, start + count, dtype=torch.float64, device=codes.device)
+        position = ((pixels + 0.5) * (cells / length) - 0.5).clamp(0, cells - 1)
+        before = position.floor().long()
+        share = (position - before).to(codes.dtype)
+        share = share[:, None] if dim == 2 else share
+        after = (before + 1).clamp_max(cells - 1)
+        codes = torch.lerp(codes.index_select(dim, before), codes.index_select(dim, after), share)
+    return codes
 
 
 def _codes_of(codes: Tensor, images: Tensor, corners: Tensor, piece: tuple[int, int], size: tuple[int, int]) -> Tensor:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
 from octosr.degradation.rounding import quantise
+from octosr.errors import ConfigError
 from octosr.techniques import checks
 from octosr.techniques.blindsr import phases
 from octosr.techniques.blindsr.checks import check_sigmas, check_stages
@@ -18,12 +19,26 @@ from octosr.techniques.blindsr.estimate import StageEstimate, compose_estimates
 from octosr.techniques.blindsr.kernels import KERNEL_SIZES, KernelSpace
 from octosr.techniques.blindsr.network import Sizes
 from octosr.techniques.blindsr.phased import PhasedTraining
-from octosr.techniques.blindsr.search import super_resolve_stage
+from octosr.techniques.blindsr.search import apply_to_tiles, super_resolve_stage
 from octosr.techniques.blindsr.settings import Search
 from octosr.techniques.blindsr.stage import BlindSRStage
+from octosr.techniques.blindsr.tiles import radius
 from octosr.techniques.blindsr.training import Drawing
 from octosr.techniques.blindsr.weights import load_blindsr
 from octosr.techniques.phases import Schedule
+from octosr.techniques.tiling import Place, TilePass, Tiling
+
+VIEW, MAP_VIEW = 256, 512
+"""Sides of the parts of large images in which a kernel, or a map of kernels, is looked for, in LR pixels."""
+BICUBIC_REACH = 2
+"""LR pixels that bicubic interpolation looks at around a pixel."""
+
+
+class TileContext(NamedTuple):
+    """What holds for all tiles of an image: the kernels or maps of kernels of each pass, and the size of the view."""
+
+    parameters: list[Tensor]
+    size: tuple[int, int]
 
 
 class BlindSR(PhasedTraining):
@@ -133,6 +148,37 @@ class BlindSR(PhasedTraining):
                 found.append(super_resolve_stage(self.stage(scale), images, self.search))
             lr = found[-1].sr
         return found
+
+    def tiling(self) -> Tiling:
+        """Exact: the generator is convolutions. The kernels, or maps of them, are found once for an image.
+
+        With ``official_quirks`` tiles are not blended from patches of the public code's size, so there is no bound.
+        """
+        passes = [TilePass(s, radius(self.stage(s).generator) + BICUBIC_REACH) for s in self.stages]
+        view = MAP_VIEW if self.search.spatial else VIEW
+        return Tiling(tuple(passes), bound=None if self.official_quirks else 0.0, view=view)
+
+    def find_context(self, view: Tensor) -> TileContext:
+        """The kernels that the search finds in the view."""
+        found = [e.parameters if e.parameter_map is None else e.parameter_map for e in self.estimate(view)]
+        return TileContext(found, (view.shape[-2], view.shape[-1]))
+
+    def enlarge_tiles(self, number: int, tiles: Tensor, context: TileContext, places: Sequence[Place]) -> Tensor:
+        """A pass with the kernels of the context.
+
+        Raises:
+            ConfigError: with ``search.spatial``, of the image only a part has been looked at.
+        """
+        place = places[0]
+        if self.search.spatial and number == 0 and (place.height, place.width) != context.size:
+            raise ConfigError(
+                f"technique.search.spatial=true looks for kernels everywhere, and {place.height}x{place.width} pixels "
+                f"are too many for that (at most {MAP_VIEW}x{MAP_VIEW}, less where memory is short): "
+                "use technique.search.spatial=false, or smaller parts of the image."
+            )
+        images = self._between(tiles.float()) if number else tiles.float()
+        with torch.no_grad():
+            return apply_to_tiles(self.stage(self.stages[number]), images, context.parameters[number], places)
 
     def _between(self, images: Tensor) -> Tensor:
         """What a pass hands to the next: clamped; with the quirks rounded to 8 bits, as runs of the public code.

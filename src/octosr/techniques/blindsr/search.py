@@ -5,12 +5,15 @@ Kernels of a grid are judged first, then the best is refined by gradient descent
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
+from octosr.cores import map_on_cores
 from octosr.degradation.aligned import parameters_of
 from octosr.techniques.blindsr import patches
-from octosr.techniques.blindsr.errors import enlarge_codes, frozen, mean_errors
+from octosr.techniques.blindsr.errors import enlarge_codes, enlarged_part, frozen, mean_errors
 from octosr.techniques.blindsr.estimate import StageEstimate
 from octosr.techniques.blindsr.kernels import KernelSpace
 from octosr.techniques.blindsr.published import search_published
@@ -20,6 +23,7 @@ from octosr.techniques.blindsr.spatial import search_map
 from octosr.techniques.blindsr.stage import BlindSRStage
 from octosr.techniques.blindsr.starts import start_grid
 from octosr.techniques.blindsr.tiles import generate_in_tiles
+from octosr.techniques.tiling import Place
 
 
 def super_resolve_stage(stage: BlindSRStage, lr: Tensor, settings: Search) -> StageEstimate:
@@ -90,6 +94,32 @@ def looked_at(lr: Tensor, enlarged: Tensor, settings: Search) -> patches.Pieces:
 
 def _starts(stage: BlindSRStage, lr: Tensor, settings: Search) -> Tensor:
     return start_grid(stage.space, settings.levels, settings.angles).to(lr.device)
+
+
+@torch.no_grad()
+def apply_to_tiles(stage: BlindSRStage, tiles: Tensor, parameters: Tensor, places: Sequence[Place]) -> Tensor:
+    """What :func:`apply` makes of tiles of one image, each with what lies around it; (B, 3, s*h, s*w).
+
+    Args:
+        stage: the networks.
+        tiles: (B, 3, h, w).
+        parameters: of the whole image, (1, 3), or a map (1, 3, gy, gx).
+        places: of the tiles.
+    """
+    with torch.autocast(tiles.device.type, enabled=False):
+        codes = stage.generator.encode(stage.space.kernels(parameters.movedim(1, -1))).to(tiles.dtype)
+        if parameters.ndim == 4:
+            size = (tiles.shape[-2], tiles.shape[-1])
+            codes = torch.cat([enlarged_part(codes.movedim(-1, 1), place, size) for place in places])
+        else:
+            codes = codes.expand(len(tiles), -1)
+        enlarged = stage.enlarge(tiles)
+
+        def make(n: int) -> Tensor:
+            part = slice(n, n + 1)
+            return stage.generator(tiles[part], enlarged[part], codes[part]).sr
+
+        return torch.cat(map_on_cores(make, range(len(tiles)), tiles.device))
 
 
 def _apply(stage: BlindSRStage, lr: Tensor, enlarged: Tensor, parameters: Tensor, tile: int) -> StageEstimate:

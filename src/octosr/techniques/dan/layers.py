@@ -17,6 +17,18 @@ def activate(x: Tensor) -> Tensor:
     return F.leaky_relu_(x, NEGATIVE_SLOPE)
 
 
+def upsampler_reach(scale: int) -> int:
+    """On how many LR pixels around a pixel the result of :func:`upsampler` depends.
+
+    >>> [upsampler_reach(scale) for scale in (2, 3, 4, 8)]
+    [2, 2, 2, 2]
+    """
+    first, last = 0, scale - 1  # in pixels of the result, of one LR pixel
+    for factor in (1, *reversed(PIXEL_SHUFFLES[scale])):
+        first, last = first // factor - 1, last // factor + 1
+    return max(-first, last)
+
+
 def upsampler(features: int, scale: int) -> nn.Sequential:
     """Sub-pixel upsampling without activations, (B, features, h, w) -> (B, 3, scale*h, scale*w).
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from octosr.degradation.pca import encode
 from octosr.degradation.pipeline import Degradation
 from octosr.errors import ConfigError, WrongWeightsError
+from octosr.nn import winograd
 from octosr.techniques.base import SingleImageTechnique
 from octosr.techniques.dan import checks
 from octosr.techniques.dan.layout import load_official
@@ -22,6 +24,7 @@ from octosr.techniques.dan.network import DANNetwork
 from octosr.techniques.dan.network_v1 import build_v1
 from octosr.techniques.dan.network_v2 import build_v2
 from octosr.techniques.dan.official import is_official, one_file_per_stage, read_architecture, refuse_another_dan
+from octosr.techniques.tiling import Place, TilePass, Tiling
 from octosr.techniques.weights import read_weight_file, strip_prefixes
 
 log = logging.getLogger(__name__)
@@ -30,6 +33,11 @@ COMPONENTS = {2: 10, 3: 10, 4: 15, 8: 15}
 """Length of the kernel code at each scale, as the published weights of v2, setting 2, have it; x3 and x8 are ours."""
 BLOCKS = {1: 40, 2: 10}
 """Published number of blocks: in the whole Restorer of v1, in each of the five groups of v2."""
+
+VIEW = 256
+"""Side of the part of a large image on which codes are estimated, in LR pixels."""
+V1_HALO, V1_BLEND = 32, 8
+"""How tiles of v1, whose channel attention averages over all of an image, overlap, in LR pixels of a stage."""
 
 
 class StageEstimate(NamedTuple):
@@ -222,6 +230,27 @@ class DAN(SingleImageTechnique):
             found.append(StageEstimate(scale, sr, code, kernel.unflatten(1, (network.kernel_size,) * 2)))
             lr = sr.clamp(0, 1)
         return found
+
+    def tiling(self) -> Tiling:
+        """With the codes shared, v2 is exact: nothing but its Estimator averages over the image.
+
+        The attention of v1 does so in every block; there tiles are blended.
+        """
+        passes = [TilePass(s, self.network(s).restorer.reach, least=2, multiple=winograd.BLOCK) for s in self.stages]
+        if self.version == 2:
+            return Tiling(tuple(passes), view=VIEW)
+        return Tiling(tuple(replace(p, halo=V1_HALO) for p in passes), V1_BLEND, bound=None, view=VIEW)
+
+    def find_context(self, view: Tensor) -> list[Tensor]:
+        """The kernel code (1, p) of each stage."""
+        return [estimate.code for estimate in self.estimate(view)]
+
+    def enlarge_tiles(self, number: int, tiles: Tensor, context: list[Tensor], places: Sequence[Place]) -> Tensor:
+        """A stage, with the code of the whole image."""
+        network = self.network(self.stages[number])
+        images = tiles.clamp(0, 1) if number else tiles
+        sr: Tensor = network(images, context[number].expand(len(tiles), -1), final_estimate=False).sr
+        return sr.to(tiles.dtype)
 
     @property
     def published_steps(self) -> int:

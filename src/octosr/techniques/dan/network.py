@@ -13,8 +13,11 @@ from torch import Tensor, nn
 
 from octosr.degradation.resize import resize
 from octosr.nn import parallel
-from octosr.techniques.dan.layers import upsampler
+from octosr.techniques.dan.layers import upsampler, upsampler_reach
 from octosr.techniques.dan.maps import PlainMaps, TiledMaps, maps_for
+
+BICUBIC_REACH = 2
+"""LR pixels that bicubic interpolation looks at around a pixel."""
 
 
 class Prediction(NamedTuple):
@@ -65,6 +68,13 @@ class Restorer(nn.Module):
         if bicubic_skip:
             for parameter in self.upscale[-1].parameters():
                 nn.init.zeros_(parameter)
+
+    @property
+    def reach(self) -> int:
+        """On how many LR pixels around a pixel the result depends for a given code, global means left out."""
+        found = self.get_submodule("body").modules()
+        body = sum(isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3) for module in found)
+        return max(1 + body + 1 + upsampler_reach(self.scale), BICUBIC_REACH if self.bicubic_skip else 0)
 
     def first(self, maps: PlainMaps, features: Tensor) -> Tensor:
         """What the first block makes of the features before it meets the code."""

@@ -94,20 +94,33 @@ def fine_tune(stage: MoESRStage, lr: Tensor, parameters: Tensor, settings: FineT
     Returns:
         (B, 3, s*h, s*w), not clamped.
     """
+    return enlarge_with(tuned_experts(stage, lr, parameters, settings), lr)
+
+
+def tuned_experts(stage: MoESRStage, lr: Tensor, parameters: Tensor, settings: FineTuning) -> Stack:
+    """The network of every image, chosen and fine-tuned; arguments as for :func:`fine_tune`."""
     # Single precision even in mixed-precision runs: steps of 1e-5 vanish in half precision.
     with torch.autocast(lr.device.type, enabled=False):
-        return _fine_tune(stage, lr, parameters, settings)
+        return _tuned(stage, lr, parameters, settings)
 
 
-def _fine_tune(stage: MoESRStage, lr: Tensor, parameters: Tensor, settings: FineTuning) -> Tensor:
+def enlarge_with(stack: Stack, lr: Tensor) -> Tensor:
+    """Enlarge images (B, 3, h, w), each by its network, or all by one; (B, 3, s*h, s*w), not clamped."""
+    single = len(stack.biases[0][0]) == 1
+
+    def enlarge(n: int) -> Tensor:
+        own = stack if single else stack.map(lambda t: t[n : n + 1])
+        return own.enlarge(lr[None, n : n + 1])[-1][0]
+
+    # One by one: the widest layer of a 1024 x 1024 image alone takes 256 MB.
+    with torch.autocast(lr.device.type, enabled=False):
+        return torch.cat(map_on_cores(enlarge, range(len(lr)), lr.device))
+
+
+def _tuned(stage: MoESRStage, lr: Tensor, parameters: Tensor, settings: FineTuning) -> Stack:
     experts, symmetries = stage.grid.choose(parameters, settings.official_quirks)
     stack = stage.bank.turned_stack(experts, symmetries, settings.official_quirks)
-    if settings.steps:
-        stack = tune_stack(stage, stack, lr, parameters, settings)
-    # One by one: the widest layer of a 1024 x 1024 image alone takes 256 MB.
-    images = map_on_cores(lambda n: stack.map(lambda t: t[n : n + 1]).enlarge(lr[None, n : n + 1])[-1][0],
-                          range(len(lr)), lr.device)  # fmt: skip
-    return torch.cat(images)
+    return tune_stack(stage, stack, lr, parameters, settings) if settings.steps else stack
 
 
 def tune_stack(stage: MoESRStage, stack: Stack, lr: Tensor, parameters: Tensor, settings: FineTuning) -> Stack:

@@ -14,25 +14,31 @@ from octosr.degradation.rounding import quantise
 from octosr.errors import ConfigError
 from octosr.techniques import checks
 from octosr.techniques.moesr import phases, training
+from octosr.techniques.moesr.bank import Stack
 from octosr.techniques.moesr.checks import check_expert, check_stages
-from octosr.techniques.moesr.finetune import FineTuning, fine_tune
+from octosr.techniques.moesr.finetune import FineTuning, enlarge_with, tuned_experts
 from octosr.techniques.moesr.grid import KERNEL_SIZES
-from octosr.techniques.moesr.network import ISE_FIELD, KernelCode
+from octosr.techniques.moesr.network import ISE_FIELD, KernelCode, reach
 from octosr.techniques.moesr.phased import PhasedTraining
 from octosr.techniques.moesr.stage import MoESRStage
 from octosr.techniques.moesr.weights import load_moesr
+from octosr.techniques.tiling import Place, TilePass, Tiling
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+VIEW = 256
+"""Side of the part of a large image on which kernel and experts are found, in LR pixels."""
+
 
 class StageEstimate(NamedTuple):
-    """What one stage did: scale, image (B, 3, s*h, s*w), kernel parameters (B, 3) and kernel (B, K, K)."""
+    """What one stage did: scale, image (B, 3, s*h, s*w), kernel parameters (B, 3), kernel (B, K, K), tuned experts."""
 
     scale: int
     sr: Tensor
     parameters: Tensor
     kernel: Tensor
+    experts: Stack
 
 
 class MoESR(PhasedTraining):
@@ -159,13 +165,33 @@ class MoESR(PhasedTraining):
             # Fine-tuning differentiates, whatever mode the caller is in.
             with torch.inference_mode(False), torch.no_grad():
                 images = self._between(lr.float()) if found else lr.float().clone()
-                padded = _at_least(images, stage.smallest_side)
-                parameters = stage.estimate(padded, self.gate_crop, self.gate_crops)
-                sr = fine_tune(stage, padded, parameters, self.finetuning)
-                lr = sr[..., : images.shape[-2] * stage.scale, : images.shape[-1] * stage.scale]
+                parameters, experts = self._look(stage, images)
+                lr = _enlarge(stage, experts, images)
                 kernel = stage.kernels(parameters).to(lr.dtype)
-            found.append(StageEstimate(stage.scale, lr, parameters, kernel))
+            found.append(StageEstimate(stage.scale, lr, parameters, kernel, experts))
         return found
+
+    def _look(self, stage: MoESRStage, images: Tensor) -> tuple[Tensor, Stack]:
+        padded = _at_least(images, stage.smallest_side)
+        parameters = stage.estimate(padded, self.gate_crop, self.gate_crops)
+        return parameters, tuned_experts(stage, padded, parameters, self.finetuning)
+
+    def tiling(self) -> Tiling:
+        """Exact: the experts are convolutions. The kernel and the fine-tuned experts are found once for an image."""
+        passes = [
+            TilePass(stage.scale, reach(stage.bank.layers, stage.bank.levels), least=stage.smallest_side)
+            for stage in self.all_stages()
+        ]
+        return Tiling(tuple(passes), view=VIEW)
+
+    def find_context(self, view: Tensor) -> list[Stack]:
+        """The fine-tuned expert of each stage."""
+        return [estimate.experts for estimate in self.estimate(view)]
+
+    def enlarge_tiles(self, number: int, tiles: Tensor, context: list[Stack], places: Sequence[Place]) -> Tensor:
+        """A stage."""
+        images = self._between(tiles.float()) if number else tiles.float()
+        return _enlarge(self.all_stages()[number], context[number], images)
 
     def _between(self, images: Tensor) -> Tensor:
         """What a stage hands to the next: clamped; with the quirks rounded to 8 bits, as two runs of the public code.
@@ -189,6 +215,12 @@ class MoESR(PhasedTraining):
     def load_weights(self, paths: Sequence[Path]) -> str:
         """Load our checkpoints (several: the experts of a sweep) or published files, see ``weights.py``."""
         return load_moesr(self, paths)
+
+
+def _enlarge(stage: MoESRStage, experts: Stack, images: Tensor) -> Tensor:
+    """Enlarge images that may be smaller than what the stage needs."""
+    sr = enlarge_with(experts, _at_least(images, stage.smallest_side))
+    return sr[..., : images.shape[-2] * stage.scale, : images.shape[-1] * stage.scale]
 
 
 def _at_least(images: Tensor, side: int) -> Tensor:

@@ -29,6 +29,22 @@ def bicubic(images: Tensor, scale: int) -> Tensor:
     return F.interpolate(images, scale_factor=scale, mode="bicubic", align_corners=False)
 
 
+BICUBIC_REACH = 2
+"""LR pixels that bicubic interpolation looks at around a pixel."""
+
+
+def reach(layers: int, levels: int) -> int:
+    """On how many LR pixels around a pixel an expert's result depends; ``layers`` 3x3 convolutions on each level.
+
+    >>> reach(12, 1), reach(12, 2)
+    (8, 12)
+    """
+    pixels = 0
+    for _ in range(levels):
+        pixels = -(-(pixels + layers) // 2) + BICUBIC_REACH
+    return pixels
+
+
 def expert_channels(features: int, layers: int) -> list[tuple[int, int]]:
     """(in, out) of the convolutions of one expert: 3 to features, layers - 2 inside, features to 3."""
     return [(3, features), *[(features, features)] * (layers - 2), (features, 3)]
