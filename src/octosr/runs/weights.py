@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
 
-import torch
 from omegaconf import DictConfig, ListConfig
 
 from octosr.errors import MissingWeightsError, WrongWeightsError
-from octosr.hashing import cached_sha256, file_sha256
+from octosr.hashing import cached_sha256
 from octosr.runs.build import build_technique, plain, technique_class
+from octosr.runs.weight_files import find_files
 from octosr.techniques.base import Technique
 from octosr.techniques.weights import read_weight_file
 from octosr.typed import typed
@@ -37,6 +35,8 @@ def find_weights(cfg: DictConfig) -> list[Path]:
         MissingWeightsError: none are there; the message says all the ways to give them.
     """
     if cfg.weights is None:
+        if technique_class(cfg).pretrained:
+            return technique_class(cfg).own_weights(plain(cfg.technique))
         path = checkpoint_folder(cfg) / "last.ckpt"
         if path.is_file():
             return [path]
@@ -47,40 +47,11 @@ def find_weights(cfg: DictConfig) -> list[Path]:
             f"  train:            {typed('train')} technique={cfg.technique.name} dataset={cfg.dataset.name}\n"
             "  your own file:    weights=PATH            (a checkpoint of ours, or an official release;"
             " a list, one file a stage: weights=[x2.pth,x4.pth])\n"
-            "  download:         weights=https://...     (append #sha256=... to have it verified)"
+            f"  download:         {typed('prepare')} weights=list names what is published, and weights='https://...'"
+            " fetches a file"
         )
     given = list(cfg.weights) if isinstance(cfg.weights, ListConfig) else [cfg.weights]
-    return [_local(str(item), Path(cfg.output_root)) for item in given]
-
-
-def _local(item: str, output_root: Path) -> Path:
-    if urlparse(item).scheme in ("http", "https"):
-        return _download(item, output_root / "weights")
-    path = Path(item)
-    if not path.is_file():
-        raise MissingWeightsError(f"weights={item}: there is no such file (looked in {path.resolve().parent}).")
-    return path
-
-
-def _download(url: str, folder: Path) -> Path:
-    """Fetch a weight file once; ``#sha256=`` at the end of the URL is verified."""
-    address, _, fragment = url.partition("#")
-    digest = fragment.removeprefix("sha256=").lower() if fragment.startswith("sha256=") else None
-    path = folder / f"{hashlib.sha256(address.encode()).hexdigest()[:12]}-{Path(urlparse(address).path).name}"
-    if not path.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        log.info("downloading %s -> %s", address, path)
-        try:
-            torch.hub.download_url_to_file(address, str(path), hash_prefix=digest)
-        except (OSError, RuntimeError) as error:  # no network, HTTP errors, wrong hash
-            raise MissingWeightsError(f"{address} could not be downloaded: {error}") from error
-    found = file_sha256(path)
-    if digest is not None and not found.startswith(digest):
-        raise WrongWeightsError(
-            f"{path} has sha256 {found}, but {digest} was expected. Remove it to download it again."
-        )
-    log.info("%s has sha256 %s", path, found)
-    return path
+    return [path for item in given for path in find_files(str(item), Path(cfg.output_root))]
 
 
 def read_card(path: Path) -> dict[str, Any]:
@@ -146,12 +117,13 @@ def describe_technique(cfg: DictConfig) -> Described:
         WrongWeightsError: a file cannot be read, or the technique takes none.
     """
     arguments = plain(cfg.technique)
-    if not technique_class(cfg).trainable:
+    kind = technique_class(cfg)
+    if not kind.trainable and not kind.pretrained:
         if cfg.weights is not None:
             raise WrongWeightsError(f"technique '{cfg.technique.name}' has nothing to learn: it takes no weights.")
         return Described(arguments)
     paths = find_weights(cfg)
-    card = read_card(paths[0]) if len(paths) == 1 else {}
+    card = read_card(paths[0]) if len(paths) == 1 and not kind.pretrained else {}
     changes: list[str] = []
     arguments = as_trained(arguments, card.get("technique", {}), changes)
     if changes:

@@ -6,14 +6,16 @@ config. ``conf/technique/NAME.yaml`` holds its ``_target_`` and the values.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytorch_lightning as pl
 from torch import nn
 
+from octosr.errors import MissingWeightsError
 from octosr.techniques.weights import load_checkpoint_weights
+from octosr.typed import typed
 
 
 class Technique(pl.LightningModule):
@@ -25,6 +27,8 @@ class Technique(pl.LightningModule):
 
     trainable: ClassVar[bool] = True
     """False for baselines with nothing to learn: they need no weights and cannot be trained."""
+    pretrained: ClassVar[bool] = False
+    """True where the weights come from elsewhere: it takes weights although nothing here trains it."""
     needs_grad: ClassVar[bool] = False
     """True where inference itself optimises on the image, so autograd must be on."""
     run_settings: ClassVar[tuple[str, ...]] = ()
@@ -49,6 +53,25 @@ class Technique(pl.LightningModule):
             WrongWeightsError: a file does not fit this technique.
         """
         return load_checkpoint_weights(self, paths)
+
+    @classmethod
+    def own_weights(cls, arguments: Mapping[str, Any]) -> list[Path]:
+        """The weight files of a pretrained technique where none are given.
+
+        Args:
+            arguments: the technique's settings.
+
+        Raises:
+            MissingWeightsError: it brings none, or they are not here; the message says how to get them.
+        """
+        raise MissingWeightsError(
+            f"technique={arguments['name']} runs a network that you give: weights=FILE (.pth, .ckpt, .safetensors), "
+            f"an address with its hash (weights='https://...#sha256=...'), or a name: {typed('prepare')} weights=list."
+        )
+
+    def described(self) -> dict[str, Any]:
+        """What there is to say of the network beyond settings and files, as plain values, for the record of a run."""
+        return {}
 
     def networks(self) -> list[nn.Module]:
         """The networks worth compiling, each called as a module; those with parameters directly below this one."""

@@ -103,6 +103,19 @@ def load_checkpoint_weights(module: nn.Module, paths: Sequence[Path]) -> str:
         )
     content = read_weight_file(paths[0])
     state = strip_prefixes(content.get("state_dict", content))
+    load_into(module, state, paths[0])
+    if "images_shown" in state:  # a generative technique: steps of two optimisers mean nothing to a reader
+        return f"weights {paths[0]} (trained for {int(state['images_shown']) / 1000:g} kimg)"
+    step = content.get("global_step")
+    return f"weights {paths[0]}" + (f" (trained for {step} steps)" if step is not None else "")
+
+
+def load_into(module: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
+    """Load a state dict, every name and shape compared.
+
+    Raises:
+        WrongWeightsError: names or shapes that do not fit; the first few are quoted.
+    """
     own = module.state_dict()
     missing = sorted(own.keys() - state.keys())
     unknown = sorted(state.keys() - own.keys())
@@ -117,9 +130,5 @@ def load_checkpoint_weights(module: nn.Module, paths: Sequence[Path]) -> str:
             for label, items in (("missing", missing), ("unknown", unknown), ("of another shape", sorted(wrong)))
             if items
         ]
-        raise WrongWeightsError(f"{paths[0]} does not fit {type(module).__name__}; tensors {'; '.join(parts)}.")
+        raise WrongWeightsError(f"{path} does not fit {type(module).__name__}; tensors {'; '.join(parts)}.")
     module.load_state_dict(state)
-    if "images_shown" in state:  # a generative technique: steps of two optimisers mean nothing to a reader
-        return f"weights {paths[0]} (trained for {int(state['images_shown']) / 1000:g} kimg)"
-    step = content.get("global_step")
-    return f"weights {paths[0]}" + (f" (trained for {step} steps)" if step is not None else "")
