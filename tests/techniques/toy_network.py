@@ -24,6 +24,7 @@ def initialised(seed: int = 0, **settings: int) -> Toy:
     toy = Toy(**settings)
     with torch.no_grad():
         toy.conv.weight.mul_(0.05)
+        toy.conv.bias.mul_(0.05)
         toy.conv.weight[range(3), range(3), 1, 1] += 0.95
     return toy
 

@@ -44,7 +44,7 @@ def prepare(cfg: DictConfig) -> None:
         MissingDataError: a dataset is missing (one message for all of them), or the demo photographs are.
         BadImageError: files cannot be used (the whole list).
     """
-    if cfg.weights is not None:
+    if cfg.get("weights") is not None:
         prepare_weights(cfg.weights, Path(cfg.output_root))
         return
     names = dataset_names(cfg.dataset)
