@@ -11,7 +11,8 @@ from toy_training import Toy, ToyData, make_trainer
 
 from octosr.callbacks.atomic_io import AtomicCheckpointIO
 from octosr.callbacks.checkpoint import BestCheckpoint, LastCheckpoint
-from octosr.callbacks.time_limit import TimeLimit, _process_age, format_duration, parse_duration
+from octosr.callbacks.time_limit import TimeLimit, _process_age
+from octosr.durations import format_duration, parse_duration
 from octosr.errors import ConfigError
 
 

@@ -12,7 +12,7 @@ from pytorch_lightning.callbacks import ProgressBar, RichProgressBar
 from rich.console import Console
 
 from octosr.callbacks.length import kimg_of
-from octosr.callbacks.time_limit import format_duration
+from octosr.durations import format_duration
 from octosr.techniques.base import GenerativeTechnique
 
 log = logging.getLogger(__name__)

@@ -19,6 +19,7 @@ VERBS = {
     "train": "train one technique on one dataset; again: goes on where it stopped",
     "eval": "super-resolve a dataset, score it, save images and tables",
     "prepare": "which datasets are there; stand-ins to try every command with",
+    "matrix": "the whole study, cell by cell: train, evaluate, report; again: goes on where it stopped",
     "report": "tables, statistics, figures and one HTML page from all scores",
     "demo": "something to see in minutes: a small DAN against bicubic",
 }

@@ -46,6 +46,7 @@ class CellState:
         overrides: its settings as they were typed.
         settings: what determines its result, see :mod:`octosr.runs.fingerprint`.
         inputs: digests of what it worked on.
+        configs: digest of the config files.
         result: its figures, see :class:`octosr.runs.sweep.CellResult`.
     """
 
@@ -63,6 +64,7 @@ class CellState:
     overrides: list[str] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
     inputs: dict[str, str] = field(default_factory=dict)
+    configs: str = ""
     result: dict[str, Any] = field(default_factory=dict)
 
     def is_running(self, output_root: Path) -> bool:

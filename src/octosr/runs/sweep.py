@@ -25,8 +25,9 @@ from octosr.catalog import DATASETS
 from octosr.errors import ConfigError, MissingDataError, OctoSRError
 from octosr.runs.cells import is_main_process
 from octosr.runs.claim import Claim
+from octosr.runs.conf import conf_folder
 from octosr.runs.console import console
-from octosr.runs.fingerprint import inputs_of, settings_of
+from octosr.runs.fingerprint import digest_of_configs, inputs_of, settings_of
 
 
 @dataclass
@@ -137,6 +138,7 @@ class SweepCallback(Callback):
             "overrides": list(config.hydra.overrides.task),
             "settings": settings,
             "inputs": inputs_of(settings, root, job, technique),
+            "configs": digest_of_configs(conf_folder()),
         }
         try:
             self._claim = Claim(root, job, technique, dataset, **about)
