@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -46,11 +47,11 @@ def test_what_is_no_setting_is_refused() -> None:
 
 
 @pytest.mark.slow
-def test_train_evaluate_report_with_a_cell_that_fails(tmp_path: Path, demo_cache: Path) -> None:
+def test_train_evaluate_report_with_a_cell_that_fails_and_again(tmp_path: Path, demo_cache: Path) -> None:
     data = tmp_path / "data"
     build_standins(data, ["isaid", "ships"], build_demo(demo_cache), count=2)
     (data / "ships" / "LR" / "broken.png").write_bytes(b"not an image")
-    done = run(
+    command = (
         "techniques=dan,nearest",
         "datasets=isaid,ships",
         "data.root=data",  # relative to where it is typed
@@ -63,18 +64,20 @@ def test_train_evaluate_report_with_a_cell_that_fails(tmp_path: Path, demo_cache
         "train:data.validation_size=64",
         "eval:metrics=niqe",
         "report:resamples=100",
-        cwd=tmp_path,
     )
+    done = run(*command, cwd=tmp_path)
     assert done.returncode == 1, done.stderr
-    assert "1/3  training dan" in done.stdout
     assert (tmp_path / "out/checkpoints/dan/isaid/last.ckpt").is_file()
     states = {(s.job, s.technique, s.dataset): s for s in read_states(tmp_path / "out")}
-    assert {key for key, state in states.items() if state.state == "done"} == {
-        ("train", "dan", "isaid"),
-        ("eval", "dan", "isaid"),
-        ("eval", "nearest", "isaid"),
+    assert {key: state.state for key, state in states.items()} == {
+        ("train", "dan", "isaid"): "done",
+        ("train", "dan", "ships"): "failed",
+        ("eval", "dan", "isaid"): "done",
+        ("eval", "nearest", "isaid"): "done",
+        ("eval", "nearest", "ships"): "failed",
     }
     assert "broken.png" in states["train", "dan", "ships"].reason
+    assert "left      eval dan on ships: its training is failed" in done.stdout
     report = json.loads((tmp_path / "out/report/report.json").read_text(encoding="utf-8"))
     manifest = next(t for s in report["sections"] for t in s["tables"] if t["key"] == "manifest")
     assert {(row[0], row[1]): row[2] for row in manifest["rows"]} == {
@@ -84,3 +87,17 @@ def test_train_evaluate_report_with_a_cell_that_fails(tmp_path: Path, demo_cache
         ("Nearest", "ships"): "failed",
     }
     assert report["title"].endswith("(STAND-IN data)")
+
+    # Mended, what failed is run, and what was done is not; other settings are said.
+    (data / "ships" / "LR" / "broken.png").unlink()
+    again = run("--dry-run", *command, cwd=tmp_path)
+    assert re.findall(r"(run|skip) *│ (\w+ \w+ on \w+) *│ (.*?) *│", again.stdout)[:3] == [
+        ("skip", "train dan on isaid", "done"),
+        ("run", "train dan on ships", f"failed before: {states['train', 'dan', 'ships'].reason.splitlines()[0]}"),
+        ("skip", "eval dan on isaid", "done"),
+    ]
+    assert again.stdout.endswith("5 cells: 3 done (all of them before), 2 waiting\n") or "6 cells" in again.stdout
+    other = run(
+        "--dry-run", "--only", "job=eval,dataset=isaid", *command, "eval:metrics.niqe.crop_border=8", cwd=tmp_path
+    )
+    assert other.stdout.count("changed since: metrics.niqe.crop_border: 0 -> 8") == 2

@@ -4,7 +4,8 @@ Hydra's own sweeps are full products of their axes. What is left of a matrix tha
 still be one array of jobs.
 """
 
-# No "from __future__ import annotations": Hydra runs this file without making it a module, which dataclasses would need.
+# No "from __future__ import annotations": Hydra runs this file without making it a module, which dataclasses would
+# need then.
 import json
 from dataclasses import dataclass
 from pathlib import Path

@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 from octosr.errors import written_for_the_user
 from octosr.runs.allocation import check_allocation, processes_wanted, started_elsewhere
 from octosr.runs.cells import Job, is_main_process
+from octosr.runs.light_imports import import_lightning
 from octosr.runs.processes import is_cell_process, run_in_processes, tell_outcome
 from octosr.runs.sweep import CellResult, require_claim
 
@@ -50,6 +51,7 @@ def run_cell(cfg: DictConfig, job: Job) -> CellResult:
 def _run_here(cfg: DictConfig, job: Job) -> CellResult:
     """Imported late, so that what is wrong with the settings is answered at once."""
     module, name = _FUNCTIONS[job]
+    import_lightning()
     with written_for_the_user():
         result: CellResult = getattr(importlib.import_module(module), name)(cfg)
     return result
