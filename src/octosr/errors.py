@@ -49,6 +49,10 @@ class WrongWeightsError(OctoSRError):
     """A weight file is not what the technique expects; the message says what was expected and found."""
 
 
+class ArchiveError(OctoSRError):
+    """An archive is damaged, or holds something that no honest archive of images holds; nothing of it was kept."""
+
+
 class DownloadError(OctoSRError):
     """A file cannot be downloaded, or is not the one that was expected."""
 

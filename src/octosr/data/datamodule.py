@@ -59,7 +59,7 @@ class ImageDataModule(PreparedImages):
         names: stems of the LR images, unique, in natural order.
         files: LR file by name.
         references: HR reference by name, for those that have one.
-        kind: ``study``, ``stand-in``, ``demo`` or ``folder``.
+        kind: ``study``, ``stand-in``, ``own``, ``demo`` or ``folder``.
         standin: whether these are stand-ins.
         domain: the study's domain, ``Mixed`` (demo) or ``Other`` (folder).
         left_out: (file, reason) of what ``on_bad_image="skip"`` goes on without.

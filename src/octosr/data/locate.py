@@ -21,6 +21,9 @@ EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp
 MARKER = "STANDIN.json"
 """A dataset folder that holds this file holds stand-ins, not the dataset's own images."""
 
+OWN_MARKER = "OWN.json"
+"""A dataset folder that holds this file was built from somebody's own images; the file says from which."""
+
 
 @dataclass(frozen=True)
 class DatasetFiles:
@@ -32,6 +35,7 @@ class DatasetFiles:
         lr: LR image files in natural order; their stems are unique.
         references: HR reference file by LR stem, for those that have one.
         standin: whether these are stand-ins.
+        own: whether these were built from somebody's own images (``prepare.py dataset=NAME from=FOLDER``).
     """
 
     name: str
@@ -39,6 +43,7 @@ class DatasetFiles:
     lr: tuple[Path, ...]
     references: dict[str, Path]
     standin: bool
+    own: bool = False
 
 
 def locate(name: str, root: Path | str, reference_root: Path | str | None = None) -> DatasetFiles:
@@ -53,7 +58,7 @@ def locate(name: str, root: Path | str, reference_root: Path | str | None = None
         MissingDataError: no images there; the message says how to get them.
         ConfigError: images in more than one of the places, or two files of one stem.
     """
-    folders = [folder for folder in _places(name, Path(root)) if _image_files(_lr_folder(folder))]
+    folders = [folder for folder in dataset_places(name, Path(root)) if _image_files(_lr_folder(folder))]
     if not folders:
         raise MissingDataError(missing_message([name], root))
     if len(folders) > 1:
@@ -85,6 +90,7 @@ def locate_folder(name: str, folder: Path | str, reference_root: Path | str | No
         lr=lr,
         references={stem: path for stem, path in references.items() if stem in known},
         standin=(folder / MARKER).is_file(),
+        own=(folder / OWN_MARKER).is_file(),
     )
 
 
@@ -94,9 +100,16 @@ def images_under(folder: Path | str) -> tuple[Path, ...]:
     Raises:
         MissingDataError: there is no such folder, or no image in it.
     """
+    return image_files_below(folder, "The folder of HR images", "data.hr_root=FOLDER")
+
+
+def image_files_below(
+    folder: Path | str, title: str = "The folder of images", setting: str = "from=FOLDER"
+) -> tuple[Path, ...]:
+    """As :func:`images_under`, for a folder that another setting names."""
     folder = Path(folder)
     if not folder.is_dir():
-        raise MissingDataError(f"The folder of HR images {folder} is not there. Name another with data.hr_root=FOLDER.")
+        raise MissingDataError(f"{title} {folder} is not there. Name another with {setting}.")
     found = [
         path
         for path in folder.rglob("*")
@@ -137,8 +150,8 @@ def natural_key(text: str) -> tuple[tuple[int, str] | tuple[str, ...], ...]:
     return tuple(key)
 
 
-def _places(name: str, root: Path) -> list[Path]:
-    """The folders of that name directly under the root and under its domain's folder."""
+def dataset_places(name: str, root: Path) -> list[Path]:
+    """The folders of that name directly under the root and under its domain's folder: where a dataset may lie."""
     parents: list[Path | None] = [root]
     if name in DATASETS:
         parents.append(_child(root, DATASETS[name].domain))
@@ -151,7 +164,7 @@ def _reference_places(name: str, reference_root: Path | str | None) -> list[Path
     root = Path(reference_root)
     if not root.is_dir():
         raise ConfigError(f"data.reference_root={root} is not a folder.")
-    places = _places(name, root)
+    places = dataset_places(name, root)
     if name not in DATASETS:
         places.insert(0, root)  # one folder of anybody's own images needs no folder named after it
     return [_child(place, "HR") or place for place in places]

@@ -150,7 +150,7 @@ class PreparedImages(pl.LightningDataModule):
         self._name(found.lr)
         self.references = dict(found.references)
         self.standin = found.standin
-        self.kind = kind_of(self.dataset, found.standin)
+        self.kind = kind_of(self.dataset, found.standin, found.own)
         for note in study_notes(found):
             say(log, logging.WARNING, note)
 

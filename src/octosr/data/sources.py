@@ -41,12 +41,14 @@ def check_name(dataset: str) -> None:
         raise ConfigError(f"There is no dataset named {dataset!r}.{hint}")
 
 
-def kind_of(dataset: str, standin: bool) -> str:
-    """``study``, ``stand-in``, ``demo`` or ``folder``: what scores on these images may be called."""
+def kind_of(dataset: str, standin: bool, own: bool = False) -> str:
+    """``study``, ``stand-in``, ``own``, ``demo`` or ``folder``: what scores on these images may be called."""
     if dataset in DEMO:
         return "demo"
     if standin:
         return "stand-in"
+    if own:
+        return "own"
     return "study" if dataset in DATASETS else "folder"
 
 
@@ -108,7 +110,7 @@ def training_files(files: DatasetFiles | None, demo: Path | None, hr_root: Path 
 
 def study_notes(files: DatasetFiles) -> list[str]:
     """Where a dataset differs from the study's in number; nothing for stand-ins and others."""
-    if files.name not in DATASETS or files.standin:
+    if files.name not in DATASETS or files.standin or files.own:
         return []
     expected = DATASETS[files.name].count
     return [f"{files.name}: {len(files.lr)} images, the study has {expected}"] if len(files.lr) != expected else []
@@ -116,7 +118,7 @@ def study_notes(files: DatasetFiles) -> list[str]:
 
 def size_notes(files: DatasetFiles, sizes: Sequence[tuple[int, int]]) -> list[str]:
     """Where LR images, sizes given as (height, width), differ from the study's; nothing for stand-ins and others."""
-    if files.name not in DATASETS or files.standin:
+    if files.name not in DATASETS or files.standin or files.own:
         return []
     side = DATASETS[files.name].lr_side
     other = [size for size in sizes if size != (side, side)]

@@ -35,7 +35,7 @@ class Cell:
     Attributes:
         technique: name of the technique.
         dataset: name of the dataset.
-        kind: ``study``, ``stand-in``, ``demo`` or ``folder``.
+        kind: ``study``, ``stand-in``, ``own``, ``demo`` or ``folder``.
         files: image name -> file.
         references: ``hr`` and ``lr``: image name -> file to compare with.
         apart: ``hr`` and ``lr``: image name -> why it is compared with no such file.

@@ -14,7 +14,7 @@ from octosr.atomic import write_bytes
 from octosr.catalog import DATASETS
 from octosr.data.datamodule import ImageDataModule
 from octosr.data.kernel_files import without_kernels
-from octosr.data.locate import MARKER, images_under, natural_key
+from octosr.data.locate import MARKER, OWN_MARKER, images_under, natural_key
 from octosr.data.results import Results, find_results
 from octosr.data.sources import FOLDER, kind_of
 from octosr.errors import MissingDataError
@@ -54,7 +54,9 @@ def precomputed_cell(cfg: DictConfig) -> Cell:
     if datamodule is not None and matched:
         kind = datamodule.kind
     else:  # the LR images say nothing about these
-        kind = kind_of(dataset, any((place / MARKER).is_file() for place in (results.folder, results.folder.parent)))
+        places = (results.folder, results.folder.parent)
+        marked = {name: any((place / name).is_file() for place in places) for name in (MARKER, OWN_MARKER)}
+        kind = kind_of(dataset, marked[MARKER], marked[OWN_MARKER])
     cell = Cell(technique.name, dataset, kind, results.files)
     reason = "generated" if not technique.paired else "it belongs to no LR image by its name"
     cell.apart = {to: dict.fromkeys(results.unpaired, reason) for to in ("hr", "lr")}

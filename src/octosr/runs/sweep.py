@@ -37,7 +37,7 @@ class CellResult:
     Attributes:
         technique: name of the technique.
         dataset: name of the dataset.
-        kind: what the data are: ``study``, ``stand-in``, ``demo`` or ``folder``.
+        kind: what the data are: ``study``, ``stand-in``, ``own``, ``demo`` or ``folder``.
         values: figures by name, e.g. the mean of each metric; NaN means there is none.
         note: a short remark, e.g. "20 images".
         words: what stands in the place of a figure that is NaN, if not "not available".

@@ -139,7 +139,7 @@ class ScoreStore:
             definitions: for each of these columns, everything that determines its values besides the image.
             provenance: plain values about this run (date, versions, device), kept for the numbers that come from it.
             higher_is_better: direction of each metric, None where it has none or it is not known.
-            kind: ``study``, ``stand-in``, ``demo`` or ``folder``; ``provenance["kind"]`` if not given.
+            kind: ``study``, ``stand-in``, ``own``, ``demo`` or ``folder``; ``provenance["kind"]`` if not given.
             names: all images of the dataset now; others are dropped from the table.
             references: ``hr`` and ``lr``: image -> sha256 of the file it is compared with by metrics whose definition
                 says ``compares_with``.

@@ -29,7 +29,7 @@ class ScoreSet:
         frame: tidy frame (:mod:`octosr.study.scores_frame`) of the metrics.
         details: the same of what metrics say beside the score; ``metric`` is ``METRIC:DETAIL``, e.g. ``niqe:blocks``.
         higher_is_better: direction of each metric; None where nobody said and the name does not tell.
-        kinds: what the images of a cell are: ``study``, ``stand-in``, ``demo``, ``folder``.
+        kinds: what the images of a cell are: ``study``, ``stand-in``, ``own``, ``demo``, ``folder``.
         definitions: (technique, dataset, metric) -> what determines the values.
         unavailable: (technique, dataset, metric) -> why the metric has no value there (for some or all images).
         not_applicable: (technique, dataset, metric) -> number of images that the metric does not apply to; they have
