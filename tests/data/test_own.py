@@ -74,7 +74,7 @@ def test_squares_are_cut_and_reduced(photos: Path, tmp_path: Path) -> None:
         expected = resize(square, (side, side), filter="bicubic", border="renormalise")  # Pillow's, in our own code
         found = torch.from_numpy(read_image_uint8(path)).permute(2, 0, 1)
         difference = (found - expected.clamp(0, 255)).abs()
-        assert difference.max() < 1.02  # Pillow rounds after each of the two axes
+        assert difference.max() < 1.2  # Pillow rounds after each of the two axes
         assert difference.mean() < 0.4
         with Image.open(path) as image:
             assert image.text["octosr:data"] == "own images"  # type: ignore[attr-defined]
