@@ -1,4 +1,4 @@
-"""Get the datasets, check them, or build one from your own images: python prepare.py dataset=all from=kaggle"""
+"""Get the datasets, check them, or build one from your own images: python prepare.py dataset=all"""
 
 from octosr.commands.prepare import main
 

@@ -14,7 +14,8 @@ from octosr.data.demo import build_demo
 from octosr.data.standin import build_standins
 from octosr.errors import BadImageError, ConfigError, MissingDataError
 from octosr.runs.console import console
-from octosr.runs.prepare import dataset_names, look, prepare
+from octosr.runs.prepare import dataset_names, prepare
+from octosr.runs.prepare_look import look
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -26,7 +27,15 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def config(root: Path, output: Path, dataset="all", source="check"):
     return OmegaConf.create(
-        {"dataset": dataset, "source": source, "data": {"root": str(root)}, "output_root": str(output)}
+        {
+            "dataset": dataset,
+            "source": source,
+            "from": None,
+            "images": "auto",
+            "published": None,
+            "data": {"root": str(root), "max_pixels": 2**28},
+            "output_root": str(output),
+        }
     )
 
 
@@ -106,10 +115,10 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_entry_point(tmp_path, cache):
     build_standins(tmp_path / "data", ["flowers"], cache / "demo-v1")
     where = (f"data.root={tmp_path / 'data'}", f"output_root={tmp_path / 'outputs'}")
-    done = run("dataset=flowers", *where)
+    done = run("dataset=flowers", "source=check", *where)
     assert done.returncode == 0, done.stderr
     assert "STAND-IN" in done.stdout
-    done = run("dataset=[flowers,isaid]", *where)
+    done = run("dataset=[flowers,isaid]", "source=check", *where)
     assert done.returncode != 0
     assert "Traceback" not in done.stderr
     assert KAGGLE in done.stderr

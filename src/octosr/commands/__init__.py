@@ -18,7 +18,7 @@ from octosr.typed import typed_with_console_command
 VERBS = {
     "train": "train one technique on one dataset; again: goes on where it stopped",
     "eval": "super-resolve a dataset, score it, save images and tables",
-    "prepare": "which datasets are there; stand-ins to try every command with",
+    "prepare": "get the study's datasets or weights, check them, or build a dataset from your own images",
     "matrix": "the whole study, cell by cell: train, evaluate, report; again: goes on where it stopped",
     "report": "tables, statistics, figures and one HTML page from all scores",
     "demo": "something to see in minutes: a small DAN against bicubic",
@@ -29,7 +29,7 @@ EXAMPLES = (
     "octosr eval technique=bicubic dataset=more/folder dataset.path=PHOTOS",
     "octosr eval -m technique=bicubic,lanczos 'dataset=glob(*)'",
     "octosr train technique=dan dataset=isaid trainer.max_steps=2000",
-    "octosr prepare dataset=all source=standin",
+    "octosr prepare dataset=isaid from=PHOTOS",
     "octosr eval technique=dan dataset=isaid --config-dir MY_CONF",
 )
 

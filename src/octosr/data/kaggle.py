@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 import tarfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from octosr.catalog import KAGGLE, KAGGLE_URL
 from octosr.errors import DownloadError
 from octosr.typed import typed
 
+CACHE_VARIABLE = "KAGGLEHUB_CACHE"
 KEY_HELP = (
     "A key is made at https://www.kaggle.com/settings under API; put its file at ~/.kaggle/kaggle.json (or set "
     "KAGGLE_API_TOKEN, or KAGGLE_USERNAME and KAGGLE_KEY)"
 )
 
 
-def fetch(handle: str = KAGGLE) -> Path:
-    """The folder with the unpacked dataset in kagglehub's cache; what is there already is not fetched again.
+def fetch(cache: Path, handle: str = KAGGLE) -> Path:
+    """The folder with the unpacked dataset; what is in the cache already is not fetched again.
 
     kagglehub keeps what came of a broken download and goes on from there, and compares the hash that the server states.
-    Its cache is ``~/.cache/kagglehub``, or ``$KAGGLEHUB_CACHE``.
 
     Args:
+        cache: folder for kagglehub's cache: our own, on the disk where the images shall lie, so that they can be moved.
         handle: OWNER/DATASET at Kaggle.
+
+    Returns:
+        A folder below ``cache``; in a notebook at Kaggle, the folder that is mounted there.
 
     Raises:
         DownloadError: kagglehub is not installed, no network, no right, not found, broken off, wrong hash, or no room.
@@ -37,7 +44,8 @@ def fetch(handle: str = KAGGLE) -> Path:
     from kagglehub.exceptions import BackendError, CredentialError, DataCorruptionError, UnauthenticatedError
 
     try:
-        return Path(kagglehub.dataset_download(handle))
+        with _cache(cache):
+            return Path(kagglehub.dataset_download(handle))
     except requests.HTTPError as error:
         status = error.response.status_code if error.response is not None else 0
         raise DownloadError(_message(_refused(handle, status, error))) from error
@@ -60,11 +68,23 @@ def fetch(handle: str = KAGGLE) -> Path:
     except (BackendError, ValueError, requests.RequestException) as error:  # ValueError: a damaged kaggle.json
         raise DownloadError(_message(f"kagglehub gave up: {_short(error)}")) from error
     except OSError as error:
-        free = shutil.disk_usage(Path.home()).free / 2**30
-        what = f"kagglehub could not write its cache ({error}; {free:.3g} GiB free in {Path.home()})"
-        raise DownloadError(
-            _message(f"{what}. Make room, or name another folder with KAGGLEHUB_CACHE=FOLDER")
-        ) from error
+        place = next(folder for folder in cache.absolute().parents if folder.is_dir())
+        free = shutil.disk_usage(place).free / 2**30
+        what = f"kagglehub could not write to {cache} ({error}; {free:.3g} GiB free)"
+        raise DownloadError(_message(f"{what}. Make room, or choose another data.root")) from error
+
+
+@contextmanager
+def _cache(folder: Path) -> Iterator[None]:
+    """kagglehub's cache in this folder; it takes it from the environment at every call."""
+    before = os.environ.get(CACHE_VARIABLE)
+    os.environ[CACHE_VARIABLE] = str(folder.absolute())
+    try:
+        yield
+    finally:
+        del os.environ[CACHE_VARIABLE]
+        if before is not None:
+            os.environ[CACHE_VARIABLE] = before
 
 
 def _refused(handle: str, status: int, error: Exception) -> str:

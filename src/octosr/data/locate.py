@@ -58,7 +58,7 @@ def locate(name: str, root: Path | str, reference_root: Path | str | None = None
         MissingDataError: no images there; the message says how to get them.
         ConfigError: images in more than one of the places, or two files of one stem.
     """
-    folders = [folder for folder in dataset_places(name, Path(root)) if _image_files(_lr_folder(folder))]
+    folders = [folder for folder in dataset_places(name, Path(root)) if images_in(_lr_folder(folder))]
     if not folders:
         raise MissingDataError(missing_message([name], root))
     if len(folders) > 1:
@@ -76,13 +76,13 @@ def locate_folder(name: str, folder: Path | str, reference_root: Path | str | No
         what = "a file, not a folder" if folder.exists() else "not there"
         raise MissingDataError(f"The folder of images {folder} is {what}. Name another with dataset.path=FOLDER.")
     source = _lr_folder(folder)
-    lr = _unique(_image_files(source))
+    lr = _unique(images_in(source))
     if not lr:
         raise MissingDataError(f"The folder {source} holds no image files ({_extensions()}).")
     references: dict[str, Path] = {}
     for place in (_child(folder, "HR"), *_reference_places(name, reference_root)):
         if place is not None:
-            references |= {path.stem: path for path in _unique(_image_files(place))}
+            references |= {path.stem: path for path in _unique(images_in(place))}
     known = {path.stem for path in lr}
     return DatasetFiles(
         name=name,
@@ -134,9 +134,11 @@ def missing_message(names: Sequence[str], root: Path | str) -> str:
             f"Looked in {places} for {_extensions()}.{state}",
             "To try every command now, with small stand-ins cut from free photographs (not the study's images):",
             f"  {typed('prepare')} {shlex.quote(f'dataset={which}')} source=standin {here}",
-            f"For the study itself, get its images ({len(DATASETS)} x {COUNT}), unpack them, and say where they are:",
+            f"For the study itself ({len(DATASETS)} x {COUNT} images), from Kaggle, or downloaded in a browser:",
+            f"  {typed('prepare')} {shlex.quote(f'dataset={which}')} {here}",
             f"  {KAGGLE_URL}",
-            "  data.root=FOLDER",
+            f"  {typed('prepare')} {shlex.quote(f'dataset={which}')} from=ARCHIVE {here}",
+            "Or say where they lie: data.root=FOLDER",
         ]
     )
 
@@ -183,7 +185,7 @@ def _child(folder: Path, name: str) -> Path | None:
 
 def _lr_folder(folder: Path) -> Path:
     inner = _child(folder, "LR")
-    return inner if inner is not None and _image_files(inner) else folder
+    return inner if inner is not None and images_in(inner) else folder
 
 
 def _is_image(path: Path) -> bool:
@@ -191,7 +193,8 @@ def _is_image(path: Path) -> bool:
     return path.suffix.lower() in EXTENSIONS and not path.name.startswith(".") and not path.is_dir()
 
 
-def _image_files(folder: Path) -> list[Path]:
+def images_in(folder: Path) -> list[Path]:
+    """The image files of a folder itself, hidden ones left out, in natural order."""
     return sorted((path for path in folder.iterdir() if _is_image(path)), key=lambda path: natural_key(path.name))
 
 

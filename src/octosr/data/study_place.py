@@ -15,8 +15,8 @@ from typing import Literal
 
 from octosr.atomic import write_bytes
 from octosr.catalog import find
-from octosr.data.locate import EXTENSIONS, MARKER, OWN_MARKER, dataset_places
-from octosr.data.standin_guard import JUNK, foreign_file
+from octosr.data.locate import MARKER, OWN_MARKER, dataset_places, images_in
+from octosr.data.standin_guard import foreign_file
 from octosr.errors import ConfigError
 from octosr.hashing import file_sha256
 
@@ -24,7 +24,7 @@ SOURCE = "SOURCE.json"
 PUBLISHED = "published"
 """Folder under the root with the HR images that the study published: a ``technique.root`` for technique=precomputed."""
 
-How = Literal["copy", "link", "move"]
+How = Literal["copy", "move"]
 
 
 def refuse_occupied(root: Path, wanted: Mapping[str, Sequence[str]]) -> None:
@@ -66,8 +66,7 @@ def lay(files: Sequence[Path], folder: Path, origin: str, how: How) -> int:
         files: with different names.
         folder: made where missing.
         origin: where they come from, for SOURCE.json.
-        how: ``copy``; ``move``, for files that nobody else needs; ``link`` (a hard link, where the disk allows it, else
-            a copy), for a cache.
+        how: ``copy``, or ``move`` for files on the same disk that nobody else needs.
 
     Returns:
         How many were not there already.
@@ -97,7 +96,7 @@ def lr_folder(root: Path, dataset: str) -> Path:
     """Where LR images of the dataset lie or shall lie."""
     for place in dataset_places(dataset, root):
         inner = place / "LR"
-        if _images(place) and not inner.is_dir():
+        if images_in(place) and not inner.is_dir():
             return place
         return inner
     return root / dataset / "LR"
@@ -130,24 +129,13 @@ def _bring(source: Path, target: Path, how: How) -> None:
         if how == "move":
             os.replace(source, target)
             return
-        if how == "link":
-            try:
-                os.link(source, temporary)
-            except OSError:  # another disk, or one without hard links
-                shutil.copyfile(source, temporary)
-        else:
-            shutil.copyfile(source, temporary)
+        shutil.copyfile(source, temporary)
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _images(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in EXTENSIONS and not p.name.startswith("."))
-
-
 def _other_images(place: Path, names: Sequence[str]) -> list[Path]:
     """Image files in the places of LR images that are not among these names; references in HR/ do not matter."""
-    inner = place / "LR"
-    known = set(names) | JUNK
-    return [path for folder in (place, inner) if folder.is_dir() for path in _images(folder) if path.name not in known]
+    folders = [folder for folder in (place, place / "LR") if folder.is_dir()]
+    return [path for folder in folders for path in images_in(folder) if path.name not in names]
