@@ -303,7 +303,7 @@ def test_broken_files(tmp_path: Path) -> None:
     for read in (decode, read_header):
         with pytest.raises(UnreadableImage, match="no such file"):
             read(tmp_path / "missing.png")
-        with pytest.raises(UnreadableImage, match="cannot be decoded"):
+        with pytest.raises(UnreadableImage, match="is a folder"):
             read(tmp_path)
 
 

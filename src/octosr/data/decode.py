@@ -18,6 +18,8 @@ A truncated file is never accepted, even where only its last bytes are gone.
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -99,22 +101,34 @@ def decode(path: Path | str, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.uin
             that has no clear meaning as RGB (see the head of this module).
     """
     path = Path(path)
+    with opened(path, max_pixels) as image:
+        pixels, full_scale = pixels_of(image)
+    if pixels.ndim == 2:
+        pixels = np.repeat(pixels[:, :, None], 3, axis=2)
+    if pixels.dtype == np.uint8:
+        return np.array(pixels, dtype=np.uint8, order="C")  # a copy: Pillow's own is read-only
+    return unit_range(path, pixels, full_scale)
+
+
+@contextmanager
+def opened(path: Path | str, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
+    """An image file that is there, whole and not too large, for what Pillow does with it inside the ``with``.
+
+    Raises:
+        UnreadableImage: see :func:`decode`; also for whatever Pillow raises inside the ``with``.
+    """
+    path = Path(path)
     try:
         content = path.read_bytes()
         if not content:
             raise UnreadableImage(path, "the file is empty (0 bytes)")
         with _open(path, io.BytesIO(content), max_pixels) as image:
             _check_end(path, image.format, content)
-            pixels, full_scale = pixels_of(image)
+            yield image
     except (UnreadableImage, MemoryError):
         raise
     except Exception as error:  # Pillow raises nearly anything on a malformed file
         raise UnreadableImage(path, _reason(error)) from error
-    if pixels.ndim == 2:
-        pixels = np.repeat(pixels[:, :, None], 3, axis=2)
-    if pixels.dtype == np.uint8:
-        return np.array(pixels, dtype=np.uint8, order="C")  # a copy: Pillow's own is read-only
-    return _unit_range(path, pixels, full_scale)
 
 
 def read_image(path: Path | str, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.float32]:
@@ -160,8 +174,12 @@ def _check_end(path: Path, image_format: str | None, content: bytes) -> None:
         raise UnreadableImage(path, "the file is truncated (shorter than its header says)")
 
 
-def _unit_range(path: Path, pixels: npt.NDArray[np.generic], full_scale: float) -> npt.NDArray[np.float32]:
-    """Values divided by ``full_scale``; refused unless all of them are then in [0, 1]."""
+def unit_range(path: Path, pixels: npt.NDArray[np.generic], full_scale: float) -> npt.NDArray[np.float32]:
+    """Values divided by ``full_scale``; refused unless all of them are then in [0, 1].
+
+    Raises:
+        UnreadableImage: they are not, or some are no numbers.
+    """
     values = pixels.astype(np.float64)
     if not np.isfinite(values).all():
         raise UnreadableImage(path, "some values are NaN or infinite")
@@ -179,6 +197,10 @@ def _reason(error: Exception) -> str:
         return "not an image in a known format (PNG, JPEG, TIFF, BMP or WebP)"
     if isinstance(error, FileNotFoundError):
         return "no such file (a dangling link?)"
+    if isinstance(error, PermissionError):
+        return "it may not be read (permission denied)"
+    if isinstance(error, IsADirectoryError):
+        return "it is a folder, not an image"
     if isinstance(error, Unsupported):
         return str(error)
     return f"cannot be decoded: {error or type(error).__name__}"

@@ -1,4 +1,4 @@
-"""From float images to 8-bit PNG files: the one place where this project rounds for the disk."""
+"""From float images to 8-bit PNG files, and to samples of 8 and 16 bits: the one place where this project rounds."""
 
 from __future__ import annotations
 
@@ -31,6 +31,16 @@ def to_uint8(images: Tensor) -> Tensor:
         OctoSRError: a value is NaN or infinite.
         TypeError: ``images`` is not floating point.
     """
+    return (unit_values(images) * 255).round().to(torch.uint8)
+
+
+def to_uint16(images: Tensor) -> Tensor:
+    """Round float images in [0, 1] to 16 bits, times 65535; otherwise as :func:`to_uint8`."""
+    return (unit_values(images) * 65535).round().to(torch.uint16)
+
+
+def unit_values(images: Tensor) -> Tensor:
+    """What is rounded, or stored as it is where a file holds floats: clamped to [0, 1]; errors as :func:`to_uint8`."""
     if not images.is_floating_point():
         raise TypeError(f"float images in [0, 1] expected, got {images.dtype}")
     images = images if images.dtype == torch.float64 else images.float()
@@ -40,7 +50,7 @@ def to_uint8(images: Tensor) -> Tensor:
             f"An image has {bad} of {images.numel()} values that are NaN or infinite and cannot be saved. "
             "The weights may have diverged, or half precision overflowed: try trainer.precision=32."
         )
-    return (images.clamp(0, 1) * 255).round().to(torch.uint8)
+    return images.clamp(0, 1)
 
 
 def encode_png(image: Tensor, text: Mapping[str, str] | None = None) -> bytes:

@@ -59,11 +59,18 @@ def is_deep(image: Image.Image) -> bool:
 
 
 def pixels_of(image: Image.Image) -> tuple[npt.NDArray[Any], float]:
+    """Colours of an opened image; see :func:`pixels_and_alpha`."""
+    colours, _, full_scale = pixels_and_alpha(image)
+    return colours, full_scale
+
+
+def pixels_and_alpha(image: Image.Image) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None, float]:
     """Decode an opened image.
 
     Returns:
-        An array (H, W) or (H, W, 3), oriented as EXIF says, and the value that stands for full intensity:
-        uint8 and 255, or integers or floats of more bits with 65535, 4095 or 1.
+        Colours (H, W) or (H, W, 3), oriented as EXIF says; opacity (H, W) where there is any, as a channel, in a
+        palette or as one colour that is to be transparent; and the value that stands for full intensity, and for
+        opaque: uint8 and 255, or integers or floats of more bits with 65535, 4095 or 1.
 
     Raises:
         Unsupported: there is no clear way to RGB; other exceptions are Pillow's, for malformed files.
@@ -72,17 +79,38 @@ def pixels_of(image: Image.Image) -> tuple[npt.NDArray[Any], float]:
     if _tag(image, _TIFF_PLANAR) == 2 and max(_tag(image, _TIFF_BITS) or (8,)) > 8:
         raise Unsupported("TIFF of more than 8 bits with separate colour planes is not supported; save it interleaved")
     if ";16" in raw_mode and not image.mode.startswith("I") and image.mode != "CMYK":
-        return _sixteen_bit_colour(image, raw_mode), 65535.0
+        planes = _sixteen_bit_planes(image, raw_mode)
+        if planes.shape[2] == 3:
+            return planes, _keyed(image, planes, 65535), 65535.0
+        return planes[:, :, 0] if planes.shape[2] == 2 else planes[:, :, :3], planes[:, :, -1], 65535.0
     white_is_zero = _tag(image, _TIFF_PHOTOMETRIC) == 0
     oriented = ImageOps.exif_transpose(image)
     if oriented.mode.startswith("I"):
         full_scale = 4095.0 if raw_mode == "I;12" else 65535.0
         values = np.asarray(oriented).astype(np.int64)
+        alpha = _keyed(image, values[:, :, None], int(full_scale))
         # Pillow turns 8-bit white-is-zero TIFFs the right way up, but leaves 16-bit ones inverted.
-        return (int(full_scale) - values if white_is_zero else values), full_scale
+        return (int(full_scale) - values if white_is_zero else values), alpha, full_scale
     if oriented.mode == "F":
-        return np.asarray(oriented), 1.0
-    return np.asarray(_eight_bit_rgb(oriented)), 255.0
+        return np.asarray(oriented), None, 1.0
+    return np.asarray(_eight_bit_rgb(oriented)), _eight_bit_alpha(oriented), 255.0
+
+
+def _keyed(image: Image.Image, planes: npt.NDArray[Any], opaque: int) -> npt.NDArray[np.uint16] | None:
+    """Opacity where one colour is declared transparent (the ``tRNS`` chunk of a 16-bit PNG)."""
+    colour = image.info.get("transparency")
+    if colour is None:
+        return None
+    seen = (planes != np.asarray(colour).reshape(1, 1, -1)).any(axis=2)
+    return np.where(seen, opaque, 0).astype(np.uint16)
+
+
+def _eight_bit_alpha(image: Image.Image) -> npt.NDArray[np.uint8] | None:
+    if image.mode == "La":
+        image = image.convert("LA")
+    if image.mode in ("LA", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+        return np.asarray(image.convert("RGBA").getchannel("A"))
+    return None
 
 
 def _eight_bit_rgb(image: Image.Image) -> Image.Image:
@@ -111,16 +139,16 @@ def _to_srgb(image: Image.Image) -> Image.Image:
     return converted
 
 
-def _sixteen_bit_colour(image: Image.Image, raw_mode: str) -> npt.NDArray[np.int64]:
-    """16-bit colour, (H, W, 3) or (H, W), which Pillow itself cuts to the upper 8 bits.
+def _sixteen_bit_planes(image: Image.Image, raw_mode: str) -> npt.NDArray[np.uint16]:
+    """16-bit colour, (H, W, 2), (H, W, 3) or (H, W, 4), alpha last, which Pillow itself cuts to the upper 8 bits.
 
     Pillow's unpackers for one byte order and for the other take different bytes of the same 16 bits, so decoding
     once with each gives the upper and the lower half, and Pillow still does all the work.
     """
     if raw_mode == "LA;16B":  # four bytes a pixel: grey high, grey low, alpha high, alpha low
         _set_raw_mode(image, "RGBA")
-        both = np.asarray(ImageOps.exif_transpose(image)).astype(np.int64)
-        return both[:, :, 0] * 256 + both[:, :, 1]
+        both = np.asarray(ImageOps.exif_transpose(image)).astype(np.uint16)
+        return both[:, :, 0::2] * 256 + both[:, :, 1::2]
     named = raw_mode.replace(";16N", ";16L" if sys.byteorder == "little" else ";16B")
     if named not in _OTHER_BYTE:
         raise Unsupported(f"16-bit colour of the kind {raw_mode} is not supported; save 16-bit RGB, or 8 bits")
@@ -130,9 +158,9 @@ def _sixteen_bit_colour(image: Image.Image, raw_mode: str) -> npt.NDArray[np.int
     again = open_image(io.BytesIO(stream.read()))
     stream.seek(position)
     _set_raw_mode(again, _OTHER_BYTE[named])
-    high = np.asarray(ImageOps.exif_transpose(image)).astype(np.int64)[:, :, :3]
-    low = np.asarray(ImageOps.exif_transpose(again)).astype(np.int64)[:, :, :3]
-    return high * 256 + low
+    channels = 4 if named.startswith("RGBA") else 3
+    high = np.asarray(ImageOps.exif_transpose(image))[:, :, :channels].astype(np.uint16)
+    return high * 256 + np.asarray(ImageOps.exif_transpose(again))[:, :, :channels]
 
 
 def _tag(image: Image.Image, number: int) -> Any:
