@@ -16,7 +16,7 @@ $(VENV)/.base: pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/.base
 	@echo "installing the tools for development"
-	$(PIP) -e ".[demo,iqa-light,models,tensorboard,report,diversity,wandb-dashboard,browser,parquet,slurm,kaggle,dev]"
+	$(PIP) -e ".[demo,iqa-light,models,tensorboard,report,diversity,wandb-dashboard,browser,parquet,geo,slurm,kaggle,dev]"
 	@touch $@
 
 setup: $(VENV)/.dev   ## everything for work on the project

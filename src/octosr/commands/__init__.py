@@ -18,6 +18,7 @@ from octosr.typed import typed_with_console_command
 VERBS = {
     "train": "train one technique on one dataset; again: goes on where it stopped",
     "eval": "super-resolve a dataset, score it, save images and tables",
+    "predict": "enlarge your own images: files, folders, patterns",
     "prepare": "get the study's datasets or weights, check them, or build a dataset from your own images",
     "matrix": "the whole study, cell by cell: train, evaluate, report; again: goes on where it stopped",
     "report": "tables, statistics, figures and one HTML page from all scores",
@@ -26,6 +27,7 @@ VERBS = {
 """Verb -> what it does; ``octosr.commands.VERB.main`` does it."""
 
 EXAMPLES = (
+    "octosr predict input=photos/ output=big/",
     "octosr eval technique=bicubic dataset=more/folder dataset.path=PHOTOS",
     "octosr eval -m technique=bicubic,lanczos 'dataset=glob(*)'",
     "octosr train technique=dan dataset=isaid trainer.max_steps=2000",

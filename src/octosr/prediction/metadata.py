@@ -10,9 +10,7 @@ _ORIENTATION = 0x0112
 _EXIF_IFD = 0x8769
 _GPS_IFD = 0x8825
 _PIXELS_X, _PIXELS_Y = 0xA002, 0xA003
-_DESCRIPTIVE = frozenset(
-    {0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298, _EXIF_IFD, _GPS_IFD}
-)
+_DESCRIPTIVE = frozenset({0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298, _EXIF_IFD, _GPS_IFD})
 """Description, maker, model, software, date, artist, copyright, and the EXIF and GPS groups."""
 
 

@@ -1,4 +1,4 @@
-"""TIFF, written as rows come, by tifffile in a thread of its own: tifffile fetches what it writes, here it is brought."""
+"""TIFF, written as rows come, by tifffile in a thread of its own: it fetches what it writes, here it is brought."""
 
 from __future__ import annotations
 
@@ -9,18 +9,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tifffile
-from PIL import Image
 
 from octosr.data.encode import COMPRESSION
 from octosr.prediction.picture import Pixels
 from octosr.prediction.rows import RowBuffer
 from octosr.prediction.writers.base import Layout
+from octosr.prediction.writers.tiff_exif import append_groups, text_tags
 
 _STRIP = 2**18
 """Bytes of a strip before compression, about."""
-_ASCII_TAGS = {0x010E: 270, 0x010F: 271, 0x0110: 272, 0x0131: 305, 0x0132: 306, 0x013B: 315, 0x8298: 33432}
 _WAIT = 0.2
 
 
@@ -33,14 +31,14 @@ class TiffWriter:
     """
 
     def __init__(self, path: Path, layout: Layout) -> None:
-        self._layout = layout
+        self._path, self._layout = path, layout
         row = layout.width * layout.channels * layout.bits // 8
         self._rows = max(1, min(_STRIP // row, layout.height))
         self._buffer = RowBuffer(self._rows)
         self._strips: queue.Queue[bytes | None] = queue.Queue(maxsize=4)
         self._error: BaseException | None = None
         self._abandoned = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(path,), name="tiff", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="tiff", daemon=True)
         self._thread.start()
 
     def write(self, rows: Pixels) -> None:
@@ -59,6 +57,8 @@ class TiffWriter:
         self._put(None)
         self._thread.join()
         self._raise()
+        if self._layout.metadata.exif is not None and not self._large():
+            append_groups(self._path, self._layout.metadata.exif)
 
     def close(self) -> None:
         """End the thread, also where rows are missing."""
@@ -70,7 +70,7 @@ class TiffWriter:
             differences = band.copy()
             differences[:, 1:] -= band[:, :-1]  # wraps around, as the format wants it
             band = differences
-        return zlib.compress(np.ascontiguousarray(band).tobytes(), COMPRESSION)
+        return zlib.compress(band.astype(band.dtype.newbyteorder("<"), order="C", copy=False).tobytes(), COMPRESSION)
 
     @property
     def _predicted(self) -> bool:
@@ -88,9 +88,10 @@ class TiffWriter:
         if self._error is not None:
             raise self._error
 
-    def _run(self, path: Path) -> None:
+    def _run(self) -> None:
         try:
-            with path.open("xb") as stream, tifffile.TiffWriter(stream, bigtiff=self._large()) as tiff:
+            large = self._large()
+            with self._path.open("xb") as stream, tifffile.TiffWriter(stream, bigtiff=large, byteorder="<") as tiff:
                 tiff.write(self._take(), **self._description())
         except BaseException as error:  # handed to the thread that brings the rows
             self._error = error
@@ -124,18 +125,8 @@ class TiffWriter:
             "iccprofile": carried.icc,
             "metadata": None,
             "software": False,
-            "extratags": _texts(carried.exif),
+            "extratags": text_tags(carried.exif),
         }
         if carried.dpi is not None:
             description |= {"resolution": carried.dpi, "resolutionunit": "INCH"}
         return description
-
-
-def _texts(exif: bytes | None) -> list[tuple[int, str, int, str, bool]]:
-    """Description, maker, model, software, date, artist and copyright, which in a TIFF are tags of the file itself."""
-    if exif is None:
-        return []
-    block = Image.Exif()
-    block.load(exif)
-    found = ((tag, block.get(number)) for number, tag in _ASCII_TAGS.items())
-    return [(tag, "s", 0, value, True) for tag, value in found if isinstance(value, str)]
