@@ -35,6 +35,6 @@ def groups() -> dict[str, list[str]]:
     return found
 
 
-def groups_text() -> str:
-    """:func:`groups` as lines of text."""
-    return "\n".join(f"  {group}: {', '.join(choices)}" for group, choices in groups().items())
+def groups_text(*names: str) -> str:
+    """:func:`groups` as lines of text; only those named, where names are given."""
+    return "\n".join(f"  {group}: {', '.join(of)}" for group, of in groups().items() if not names or group in names)

@@ -17,7 +17,7 @@ import octosr._torchvision  # noqa: F401  (before Lightning, which imports torch
 # isort: split
 import pytorch_lightning as pl
 import torch
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from octosr.atomic import replacing
 from octosr.data.decode import UnreadableImage
@@ -90,6 +90,9 @@ def predict(cfg: DictConfig) -> None:
 
 
 def _check(cfg: DictConfig) -> None:
+    for key, example in (("input", "photos/"), ("output", "big/")):
+        if OmegaConf.is_missing(cfg, key):
+            raise ConfigError(f"{key} is not said: input=PATH output=FOLDER, e.g. {key}={example}; --help says more.")
     check_format(str(cfg.format), int(cfg.quality))
     made = technique_class(cfg)
     name = cfg.technique.name
