@@ -152,7 +152,7 @@ class BandSink:
     def write(self, rows: Tensor) -> None:
         """See :class:`octosr.prediction.tiling.Sink`."""
         if len(self.bands.group.bands) == 1:
-            rows = rows.double().mean(0, keepdim=True)
+            rows = rows.double().mean(0, keepdim=True).float()  # as one channel of a grey picture
         values = self._values(rows)
         self._restore(values)
         self._taken += values.shape[1]

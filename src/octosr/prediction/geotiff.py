@@ -31,7 +31,7 @@ from octosr.prediction.tiling import Sink, Source
 
 Upscale = Callable[[Source, Sink], None]
 DTYPES = ("uint8", "uint16", "int16", "float32")
-_GEO_TAGS = (33550, 33922, 34264, 34735, 42112, 42113)
+_GEO_TAGS = (33550, 33922, 34264, 34735, 42112, 42113, 50844)
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 

@@ -19,6 +19,9 @@ from octosr.hashing import cached_sha256
 
 FILE = "provenance.jsonl"
 
+_KEYS = ({"recipe", "made_with"}, {"recipe", "output", "sha256", "source_sha256"})
+"""What a line of either kind has."""
+
 State = Literal["absent", "current", "outdated", "foreign"]
 
 
@@ -113,7 +116,7 @@ class Journal:
         for number, line in enumerate(whole.splitlines(), 1):
             try:
                 entry = json.loads(line)
-                complete = {"output", "sha256", "source_sha256", "recipe"} <= set(entry) or "made_with" in entry
+                complete = any(keys <= set(entry) for keys in _KEYS)
             except (ValueError, TypeError):
                 complete = False
             if not complete:

@@ -46,13 +46,14 @@ def metadata_of(image: Image.Image, scale: int) -> Metadata:
     width, height = image.size
     if exif.pop(_ORIENTATION, 1) in (5, 6, 7, 8) and image.format != "TIFF":
         width, height = height, width
-    group = exif.get_ifd(_EXIF_IFD)
-    for tag, side in ((_PIXELS_X, width), (_PIXELS_Y, height)):
-        if tag in group:
-            group[tag] = side * scale
+    if _EXIF_IFD in exif:
+        group = exif.get_ifd(_EXIF_IFD)
+        for tag, side in ((_PIXELS_X, width), (_PIXELS_Y, height)):
+            if tag in group:
+                group[tag] = side * scale
     # A profile of CMYK or Lab was used up on the way to sRGB.
     icc = None if image.mode in ("CMYK", "LAB") else image.info.get("icc_profile")
-    return Metadata(exif.tobytes() if len(exif) or group else None, icc or None, _dpi(image))
+    return Metadata(exif.tobytes() if len(exif) else None, icc or None, _dpi(image))
 
 
 def _dpi(image: Image.Image) -> tuple[float, float] | None:
