@@ -209,6 +209,8 @@ def _enlarge_all(
                 _note(journal, job, temporary, made)
         except UnreadableImage as error:
             reason = error.reason
+        except ConfigError:  # would be the same for every image
+            raise
         except OctoSRError as error:
             reason = str(error)
         except (MemoryError, torch.OutOfMemoryError) as error:
