@@ -130,7 +130,7 @@ def _meets(cell: MatrixCell, condition: str) -> bool:
 def values_of(key: str, text: str) -> list[str]:
     """What a sweep over a key stands for; to be called while Hydra is initialised."""
     parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
-    override = parser.parse_override(f"{key}={text}")
+    (override,) = parser.parse_overrides([f"{key}={text}"])
     return list(override.sweep_string_iterator()) if override.is_sweep_override() else [text]
 
 
