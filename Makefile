@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: setup demo test lint bench clean
+.PHONY: setup demo test lint bench doctor clean
 
 $(VENV)/.base: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -41,6 +41,9 @@ bench: $(VENV)/.dev   ## what is fast, measured
 	  $(BIN)/python benchmarks/dan_parity.py --upstream $(UPSTREAM) && \
 	  $(BIN)/python benchmarks/dan_train_step.py --upstream $(UPSTREAM); \
 	else echo "for DAN against the public implementation: make bench UPSTREAM=<a clone of github.com/greatlog/DAN>"; fi
+
+doctor: $(VENV)/.base  ## what this machine has, what is missing for which command, and the line that mends it
+	$(BIN)/python doctor.py
 
 clean:                ## remove the environment and everything runs wrote
 	rm -rf $(VENV) outputs/*

@@ -22,6 +22,7 @@ VERBS = {
     "prepare": "get the study's datasets or weights, check them, or build a dataset from your own images",
     "matrix": "the whole study, cell by cell: train, evaluate, report; again: goes on where it stopped",
     "report": "tables, statistics, figures and one HTML page from all scores",
+    "doctor": "what this machine has, and what is missing for which command",
     "demo": "something to see in minutes: a small DAN against bicubic",
 }
 """Verb -> what it does; ``octosr.commands.VERB.main`` does it."""
