@@ -18,9 +18,11 @@ import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig
 
+from octosr.callbacks.checkpoint import TRAINED_SECONDS
 from octosr.data.datamodule import ImageDataModule
 from octosr.data.kernel_files import kernel_files, kernel_picture
 from octosr.data.processes import is_first
+from octosr.durations import format_duration
 from octosr.errors import BadImageError
 from octosr.evaluation.recipe import Provenance, Recipe
 from octosr.metrics.base import ImageMetric
@@ -156,6 +158,8 @@ def _cell(cfg: DictConfig, sources: Sources, described: Described, folder: Path)
         cell.references = {"hr": datamodule.references, "lr": datamodule.files}
     if datamodule.left_out:
         cell.notes.append(f"{len(datamodule.left_out)} left out")
+    if TRAINED_SECONDS in card:
+        cell.notes.append(f"trained {format_duration(card[TRAINED_SECONDS])}")
     if card.get("kind") == "stand-in":
         cell.notes.append("STAND-IN weights")
     return cell

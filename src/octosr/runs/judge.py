@@ -17,6 +17,7 @@ from octosr.evaluation.scoring import score_images
 from octosr.evaluation.table import ScoreTable
 from octosr.metrics.base import ImageMetric
 from octosr.runs.build import prepare_metrics
+from octosr.runs.claim import say_progress
 from octosr.runs.console import console
 from octosr.runs.record import run_record
 from octosr.runs.sweep import CellResult, in_sweep
@@ -154,14 +155,22 @@ def _score(
 ) -> list[tuple[str, str]]:
     columns = (TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=in_sweep()) as bar:
-        task = bar.add_task("scoring", total=len(set().union(*todo.values())))
+        total, scored = len(set().union(*todo.values())), 0
+
+        def advance(n: int) -> None:
+            nonlocal scored
+            scored += n
+            bar.advance(task, n)
+            say_progress(scored, total, "images scored")
+
+        task = bar.add_task("scoring", total=total)
         return score_images(
             table.images,
             metrics,
             todo,
             table,
             batch_size=cfg.metrics.batch_size,
-            progress=lambda n: bar.advance(task, n),
+            progress=advance,
         )
 
 

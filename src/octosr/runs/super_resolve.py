@@ -18,6 +18,7 @@ from octosr.data.datamodule import ImageDataModule
 from octosr.data.seeds import SeedData, sample_names
 from octosr.evaluation.recipe import Recipe, is_current
 from octosr.runs.build import build, plain, prepare_hardware
+from octosr.runs.cell_progress import CellProgress
 from octosr.runs.requeue import cluster_plugins
 from octosr.runs.sweep import in_sweep
 from octosr.techniques.base import Technique
@@ -76,7 +77,9 @@ def super_resolve(
     """Write these images, super-resolved or generated; returns the trainer that did it."""
     standin = sources.datamodule.kind == "stand-in"
     writer = ImageWriter(folder, text=lambda name: recipe.text(sources.identity(name), standin))
-    trainer = make_trainer(cfg, callbacks=[writer, *_progress_bar(cfg)], inference_mode=not technique.needs_grad)
+    trainer = make_trainer(
+        cfg, callbacks=[writer, CellProgress(), *_progress_bar(cfg)], inference_mode=not technique.needs_grad
+    )
     prepare_hardware(technique, cfg)
     technique.eval()
     data = sources.data(names, int(cfg.data.eval_batch_size))

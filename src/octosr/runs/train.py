@@ -16,7 +16,9 @@ from octosr.callbacks.atomic_io import AtomicCheckpointIO
 from octosr.callbacks.checkpoint import RunCard
 from octosr.callbacks.length import kimg_of
 from octosr.callbacks.stopping import SignalStop, validation_cut_short
+from octosr.callbacks.time_limit import TimeLimit
 from octosr.data.datamodule import ImageDataModule
+from octosr.durations import format_duration
 from octosr.errors import ConfigError
 from octosr.runs.build import (
     build,
@@ -29,6 +31,7 @@ from octosr.runs.build import (
     technique_class,
     versions,
 )
+from octosr.runs.cell_progress import CellProgress
 from octosr.runs.console import console
 from octosr.runs.family import fitting_callbacks, length
 from octosr.runs.loggers import open_logger
@@ -49,7 +52,8 @@ def train(cfg: DictConfig) -> CellResult:
 
     Returns:
         The step reached and the PSNR on held-out images, beside bicubic's on the same; for a generative technique the
-        thousands of images shown.
+        thousands of images shown. ``unfinished`` says so where the time of the allocation ended it, so that there is
+        more to do; when the total time is over, the latest model is what was asked for.
 
     Raises:
         OctoSRError: data are missing, a checkpoint does not fit, a loss is not finite, with the remedy.
@@ -140,7 +144,7 @@ def build_callbacks(cfg: DictConfig, kind: str, card: dict[str, Any], technique:
             nodes[name]["label"] = "STAND-IN"
     if in_sweep() or cfg.trainer.enable_progress_bar is False:
         nodes.pop("progress", None)
-    return [*(build(node) for node in nodes.values()), RunCard(card)]
+    return [*(build(node) for node in nodes.values()), RunCard(card), CellProgress()]
 
 
 def _differences(old: Any, new: Any, name: str = "") -> list[tuple[str, Any, Any]]:
@@ -169,7 +173,13 @@ def _report(cfg: DictConfig, trainer: pl.Trainer, technique: Technique, datamodu
     for key in ("val/psnr", "val/psnr_bicubic"):
         if key in trainer.callback_metrics and not validation_cut_short(trainer):
             values[key] = float(trainer.callback_metrics[key])
-    result = CellResult(cfg.technique.name, cfg.dataset.name, datamodule.kind, values, str(checkpoint_folder(cfg)))
+    note, unfinished = str(checkpoint_folder(cfg)), ""
+    for limit in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(limit, TimeLimit):
+            note = f"trained {format_duration(limit.elapsed_total)}; {note}"
+            unfinished = limit.message(trainer) if limit.reason == "allocation" else ""
+    place = (cfg.technique.name, cfg.dataset.name, datamodule.kind)
+    result = CellResult(*place, values, note, unfinished=unfinished)
     if not in_sweep() and trainer.is_global_zero:
         console.print(results_table([result]))
         console.print(f"next: {typed('eval')} technique={cfg.technique.name} dataset={_choice(cfg)}")

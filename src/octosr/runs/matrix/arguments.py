@@ -42,6 +42,7 @@ class Request:
         jobs: cells at a time.
         dry_run: only say what would be run, and why.
         warm: cells begin with everything imported.
+        report: make the report at the end.
     """
 
     techniques: str = ""
@@ -56,6 +57,7 @@ class Request:
     jobs: int = 1
     dry_run: bool = False
     warm: bool = True
+    report: bool = True
 
 
 def parse(arguments: Sequence[str]) -> Request:
@@ -69,7 +71,12 @@ def parse(arguments: Sequence[str]) -> Request:
     if options.jobs < 1:
         parser.error(f"--jobs takes a number of cells from 1, but got {options.jobs}")
     request = Request(
-        only=tuple(options.only), retry=options.retry, jobs=options.jobs, dry_run=options.dry_run, warm=not options.cold
+        only=tuple(options.only),
+        retry=options.retry,
+        jobs=options.jobs,
+        dry_run=options.dry_run,
+        warm=not options.cold,
+        report=not options.no_report,
     )
     for setting in options.settings:
         key, equals, value = setting.partition("=")
@@ -120,5 +127,6 @@ def _parser() -> argparse.ArgumentParser:
         help="which cells that have ended are run again: failed ones (the default), none, or all, finished ones too",
     )
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="cells at a time on this machine")
+    parser.add_argument("--no-report", action="store_true", help="make no report at the end")
     parser.add_argument("--cold", action="store_true", help="start a fresh interpreter for each cell: slower")
     return parser

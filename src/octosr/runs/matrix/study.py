@@ -66,7 +66,7 @@ def study(arguments: Sequence[str]) -> int:
     if stop.received is not None:
         return 128 + stop.received
     failed = any(entry.word != "done" for entry in entries)
-    reported = [make_report(request, plan, root) for root in plan.roots]
+    reported = [make_report(request, plan, root) for root in plan.roots if request.report]
     if len(plan.roots) > 1:
         console.print(f"seeds    {write_seeds(request.output_root, entries)}", markup=False)
     return int(failed or any(reported))
