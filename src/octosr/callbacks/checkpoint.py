@@ -17,12 +17,8 @@ from torch import Tensor
 from octosr.callbacks.atomic_io import require_plain
 from octosr.callbacks.length import KimgInterval, kimg_of
 from octosr.callbacks.stopping import validation_cut_short
-from octosr.callbacks.time_limit import TimeLimit
 
 log = logging.getLogger(__name__)
-
-TRAINED_SECONDS = "trained_seconds"
-"""The entry of the card that says how long training has taken."""
 
 
 class LastCheckpoint(Checkpoint):
@@ -171,7 +167,5 @@ class RunCard(Callback):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Add the card, and the time that training has taken over all resumes, for the tables of results."""
-        limits = [c for c in trainer.callbacks if isinstance(c, TimeLimit)]  # type: ignore[attr-defined]
-        time_used = {TRAINED_SECONDS: limits[0].elapsed_total} if limits else {}
-        checkpoint["octosr"] = self.card | time_used
+        """Add the card."""
+        checkpoint["octosr"] = self.card

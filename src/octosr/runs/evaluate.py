@@ -18,7 +18,6 @@ import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig
 
-from octosr.callbacks.checkpoint import TRAINED_SECONDS
 from octosr.data.datamodule import ImageDataModule
 from octosr.data.kernel_files import kernel_files, kernel_picture
 from octosr.data.processes import is_first
@@ -42,7 +41,7 @@ from octosr.runs.quit import end_on_signal
 from octosr.runs.saved_only import precomputed_cell, saved_cell, training_images
 from octosr.runs.super_resolve import Sources, images_to_make, make_trainer, super_resolve
 from octosr.runs.sweep import CellResult, in_sweep, require_claim, results_table, warn
-from octosr.runs.weights import Described, describe_technique, load_technique
+from octosr.runs.weights import TRAINED_SECONDS, Described, describe_technique, load_technique
 from octosr.techniques.base import GenerativeTechnique
 from octosr.techniques.precomputed import Precomputed
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig
 
+from octosr.callbacks.time_limit import TimeLimit
 from octosr.errors import MissingWeightsError, WrongWeightsError
 from octosr.hashing import cached_sha256
 from octosr.runs.build import build_technique, plain, technique_class
@@ -21,6 +22,8 @@ log = logging.getLogger(__name__)
 
 CARD = "octosr"
 """The key under which our checkpoints keep a plain record of the run."""
+
+TRAINED_SECONDS = "trained_seconds"
 
 
 def checkpoint_folder(cfg: DictConfig) -> Path:
@@ -55,9 +58,16 @@ def find_weights(cfg: DictConfig) -> list[Path]:
 
 
 def read_card(path: Path) -> dict[str, Any]:
-    """The record our checkpoints keep of their run (technique, dataset, kind of data, ...); empty for other files."""
-    card = read_weight_file(path).get(CARD, {})
-    return dict(card) if isinstance(card, dict) else {}
+    """The record our checkpoints keep of their run (technique, dataset, kind of data, ...); empty for other files.
+
+    ``trained_seconds`` is the time that training has taken over all resumes, where it was measured.
+    """
+    content = read_weight_file(path)
+    card = content.get(CARD, {})
+    if not isinstance(card, dict):
+        return {}
+    measured = content.get("callbacks", {}).get(TimeLimit.__name__, {}) if card else {}
+    return card | ({TRAINED_SECONDS: float(measured["elapsed"])} if "elapsed" in measured else {})
 
 
 def as_trained(
