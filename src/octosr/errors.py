@@ -105,9 +105,14 @@ def written_for_the_user() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _OF_THE_DISK:
+        if not is_of_the_disk(error):
             raise
         raise DiskError(disk_message(error)) from error
+
+
+def is_of_the_disk(error: OSError) -> bool:
+    """Whether a disk is full, or does not let a file be written or read."""
+    return error.errno in _OF_THE_DISK
 
 
 def disk_message(error: OSError) -> str:

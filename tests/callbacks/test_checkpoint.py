@@ -88,7 +88,7 @@ def test_checkpoint_is_plain_and_carries_the_card(tmp_path: Path) -> None:
     fit(tmp_path, 5)
     content = torch.load(tmp_path / "last.ckpt", weights_only=True)
     assert content["octosr"] == CARD
-    assert sorted(p.name for p in tmp_path.iterdir() if p.is_file()) == ["best.ckpt", "last.ckpt"]
+    assert sorted(p.name for p in tmp_path.iterdir() if p.is_file()) == ["best.ckpt", "last.ckpt", "previous.ckpt"]
     with pytest.raises(TypeError, match=r"card\['folder'\] is a pathlib"):
         RunCard({"folder": Path("x")})
 

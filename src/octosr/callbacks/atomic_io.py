@@ -79,9 +79,12 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         try:
             with atomic_file(target) as handle:
                 torch.save(checkpoint, handle)
-        except OSError as error:
+        except (OSError, RuntimeError) as error:
+            cause = _of_the_disk(error)
+            if cause is None:
+                raise
             raise TrainingError(
-                f"The checkpoint {target} cannot be written ({error.strerror or error}). What was there before is "
+                f"The checkpoint {target} cannot be written ({cause.strerror or cause}). What was there before is "
                 "untouched. Make room or set output_root to another disk, then start the same command again."
             ) from error
         self.longest_write = max(self.longest_write, time.monotonic() - start)
@@ -130,6 +133,14 @@ def require_plain(value: Any, where: str = "checkpoint") -> None:
             f"{where} is a {type(value).__module__}.{type(value).__qualname__}, which could not be read back without "
             "running code. Store plain Python values and tensors only."
         )
+
+
+def _of_the_disk(error: BaseException) -> OSError | None:
+    """The disk's error behind another: torch closes its archive after a failed write, and complains of that."""
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, OSError):
+        found = found.__context__
+    return found
 
 
 def _remove_stale(path: Path) -> None:

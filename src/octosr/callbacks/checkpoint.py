@@ -15,6 +15,7 @@ from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
 
 from octosr.callbacks.atomic_io import require_plain
+from octosr.callbacks.checkpoint_files import keep_previous
 from octosr.callbacks.length import KimgInterval, kimg_of
 from octosr.callbacks.stopping import validation_cut_short
 
@@ -27,7 +28,8 @@ class LastCheckpoint(Checkpoint):
     Written every ``every_n_steps`` optimiser steps (``every_kimg`` thousand images where a technique is measured in
     those), after each validation, at the end of each epoch, and after the last step whatever ended the run
     (``max_steps``, its length in kimg, a time limit, a signal). Not written when an
-    exception ends it: the weights may then be half-updated or not finite, and the last good state is kept.
+    exception ends it: the weights may then be half-updated or not finite, and the last good state is kept. The state
+    before the last one stays too, as ``previous.ckpt``, for the day that the last one is found damaged.
 
     Lightning's ``ModelCheckpoint`` cannot replace this: its ``last.ckpt`` misses a validation's results when it was
     written just before it, and it wants helper attributes on modules with manual optimisation.
@@ -78,6 +80,8 @@ class LastCheckpoint(Checkpoint):
     def save(self, trainer: pl.Trainer) -> None:
         """Write the state now; to be called on all processes, between two steps."""
         if not trainer.fast_dev_run:  # type: ignore[attr-defined]
+            if trainer.is_global_zero:
+                keep_previous(self.path)
             trainer.save_checkpoint(self.path)
             self._saved_step = trainer.global_step
 

@@ -13,7 +13,7 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from octosr.errors import OctoSRError, nearest
+from octosr.errors import OctoSRError, disk_message, is_of_the_disk, nearest
 from octosr.runs import sweep
 from octosr.runs.conf import conf_folder, groups_text
 from octosr.runs.metrics_group import metric_names, nearest_metrics, register_metrics
@@ -51,6 +51,14 @@ def entry_point(
         except (OctoSRError, HydraException, OmegaConfBaseException) as error:
             if not sweep.finish():  # in a sweep, the cells' own lines have said it already
                 _say(explain(error))
+            sys.exit(1)
+        except KeyboardInterrupt:
+            _say("Ended by Ctrl-C. What was saved before is kept: the same command goes on from there.")
+            sys.exit(130)
+        except OSError as error:  # of what stands around a cell, e.g. the folder that Hydra makes for a run
+            if not is_of_the_disk(error):
+                raise
+            _say(disk_message(error))
             sys.exit(1)
         except Exception:
             sweep.finish()

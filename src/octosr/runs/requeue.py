@@ -6,8 +6,11 @@ import logging
 import os
 import signal
 import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
+from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.plugins.environments import SLURMEnvironment
 
 from octosr.callbacks.stopping import SignalStop
@@ -26,6 +29,29 @@ def cluster_plugins() -> list[Any]:
     that all cells share.
     """
     return [SLURMEnvironment(auto_requeue=False)] if in_slurm() else []
+
+
+@contextmanager
+def ended_at_once_by_ctrl_c(callbacks: Sequence[Callback]) -> Iterator[None]:
+    """Around ``Trainer.fit``: a second Ctrl-C, for which Lightning exits with 1, exits with 130 and says what is kept.
+
+    Raises:
+        SystemExit: 130.
+    """
+    try:
+        yield
+    except SystemExit as ended:
+        if any(isinstance(c, SignalStop) and c.received == signal.SIGINT for c in callbacks):
+            log.warning("Ended at once; what was saved before is kept. To go on from there: %s", command_line())
+            raise SystemExit(128 + signal.SIGINT) from ended
+        raise
+
+
+def end_after_signal(callbacks: Sequence[Callback]) -> None:
+    """Do what is to be done if a signal has ended the training; return if none has."""
+    for callback in callbacks:
+        if isinstance(callback, SignalStop) and callback.received is not None:
+            end_after(callback)
 
 
 def end_after(stop: SignalStop) -> NoReturn:

@@ -14,10 +14,12 @@ from omegaconf import DictConfig
 
 from octosr.callbacks.atomic_io import AtomicCheckpointIO
 from octosr.callbacks.checkpoint import RunCard
+from octosr.callbacks.checkpoint_files import LAST, PREVIOUS, mend, whole_checkpoint
 from octosr.callbacks.length import kimg_of
-from octosr.callbacks.stopping import SignalStop, validation_cut_short
+from octosr.callbacks.stopping import validation_cut_short
 from octosr.callbacks.time_limit import TimeLimit
 from octosr.data.datamodule import ImageDataModule
+from octosr.data.processes import is_first
 from octosr.durations import format_duration
 from octosr.errors import ConfigError
 from octosr.runs.build import (
@@ -35,7 +37,7 @@ from octosr.runs.cell_progress import CellProgress
 from octosr.runs.console import console
 from octosr.runs.family import fitting_callbacks, length
 from octosr.runs.loggers import open_logger
-from octosr.runs.requeue import cluster_plugins, end_after
+from octosr.runs.requeue import cluster_plugins, end_after_signal, ended_at_once_by_ctrl_c
 from octosr.runs.sweep import CellResult, in_sweep, require_claim, results_table
 from octosr.runs.weights import checkpoint_folder, find_weights, read_card
 from octosr.techniques.base import Technique
@@ -85,11 +87,10 @@ def train(cfg: DictConfig) -> CellResult:
                 "plugins": [AtomicCheckpointIO(), *cluster_plugins()],
             }
         )
-        trainer.fit(technique, datamodule=datamodule, ckpt_path=str(resume) if resume else None, weights_only=True)
+        with ended_at_once_by_ctrl_c(callbacks):
+            trainer.fit(technique, datamodule=datamodule, ckpt_path=str(resume) if resume else None, weights_only=True)
     result = _report(cfg, trainer, technique, datamodule)
-    for callback in callbacks:
-        if isinstance(callback, SignalStop) and callback.received is not None:
-            end_after(callback)
+    end_after_signal(callbacks)
     return result
 
 
@@ -110,13 +111,16 @@ def resume_point(cfg: DictConfig, folder: Path, card: dict[str, Any]) -> Path | 
 
     Raises:
         ConfigError: the checkpoint there was trained with other settings.
+        WrongWeightsError: it is damaged, and so is the one before it, or there is none.
     """
-    path = folder / "last.ckpt"
-    if not path.is_file():
+    if not (folder / LAST).is_file():
         return None
     if choose("resume", cfg.resume, ("auto", "never")) == "never":
-        aside = _move_aside(folder)
-        log.info("starting anew; the checkpoints that were there are now in %s", aside)
+        if is_first():
+            log.info("starting anew; the checkpoints that were there are now in %s", _move_aside(folder))
+        return None
+    path = whole_checkpoint(folder)
+    if path is None:
         return None
     old = read_card(path)
     free = {f"technique.{setting}" for setting in technique_class(cfg).run_settings}
@@ -132,6 +136,8 @@ def resume_point(cfg: DictConfig, folder: Path, card: dict[str, Any]) -> Path | 
             "or resume=never to start anew (the old checkpoints are moved aside, not removed)."
         )
     log.info("resuming from %s", path)
+    if path.name == PREVIOUS and is_first():
+        mend(folder)
     return path
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig
 
+from octosr.callbacks.checkpoint_files import LAST, whole_checkpoint
 from octosr.callbacks.time_limit import TimeLimit
 from octosr.errors import MissingWeightsError, WrongWeightsError
 from octosr.hashing import cached_sha256
@@ -40,9 +41,10 @@ def find_weights(cfg: DictConfig) -> list[Path]:
     if cfg.weights is None:
         if technique_class(cfg).pretrained:
             return technique_class(cfg).own_weights(plain(cfg.technique))
-        path = checkpoint_folder(cfg) / "last.ckpt"
-        if path.is_file():
-            return [path]
+        path = checkpoint_folder(cfg) / LAST
+        found = whole_checkpoint(path.parent)
+        if found is not None:
+            return [found]
         raise MissingWeightsError(
             f"There are no weights for technique '{cfg.technique.name}' on dataset '{cfg.dataset.name}'.\n"
             f"  looked for: {path}\n"
