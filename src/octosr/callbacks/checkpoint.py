@@ -26,10 +26,11 @@ class LastCheckpoint(Checkpoint):
     """Keeps the latest state of training in one file, from which a run goes on exactly.
 
     Written every ``every_n_steps`` optimiser steps (``every_kimg`` thousand images where a technique is measured in
-    those), after each validation, at the end of each epoch, and after the last step whatever ended the run
-    (``max_steps``, its length in kimg, a time limit, a signal). Not written when an
-    exception ends it: the weights may then be half-updated or not finite, and the last good state is kept. The state
-    before the last one stays too, as ``previous.ckpt``, for the day that the last one is found damaged.
+    those), after each validation (but not right before one: a run killed within it would go on without its result), at
+    the end of each epoch, and after the last step whatever ended the run (``max_steps``, its length in kimg, a time
+    limit, a signal). Not written when an exception ends it: the weights may then be half-updated or not finite, and the
+    last good state is kept. The state before the last one stays too, as ``previous.ckpt``, for the day that the last
+    one is found damaged.
 
     Lightning's ``ModelCheckpoint`` cannot replace this: its ``last.ckpt`` misses a validation's results when it was
     written just before it, and it wants helper attributes on modules with manual optimisation.
@@ -64,7 +65,7 @@ class LastCheckpoint(Checkpoint):
             # A division and not a remainder: with manual optimisation one batch can be two or more steps.
             due = self.every_n_steps > 0 and step // self.every_n_steps > self._saved_step // self.every_n_steps
         final = trainer.should_stop or 0 < trainer.max_steps <= step
-        if (due or final) and step != self._saved_step:
+        if (due or final) and step != self._saved_step and not _validation_follows(trainer):
             self.save(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -84,6 +85,13 @@ class LastCheckpoint(Checkpoint):
                 keep_previous(self.path)
             trainer.save_checkpoint(self.path)
             self._saved_step = trainer.global_step
+
+
+def _validation_follows(trainer: pl.Trainer) -> bool:
+    """Whether Lightning validates after the step at hand; it has no public way to ask."""
+    loop = trainer.fit_loop
+    fetcher = loop._data_fetcher
+    return fetcher is not None and loop.epoch_loop._should_check_val_fx(fetcher)
 
 
 class BestCheckpoint(ModelCheckpoint):

@@ -57,7 +57,7 @@ def run_in_processes(cfg: DictConfig, job: str) -> CellResult:
         outcome = Path(folder) / "outcome.json"
         shared = os.environ | {
             "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": str(_free_port()),
+            "MASTER_PORT": str(free_port()),
             "WORLD_SIZE": str(number),
             "NODE_RANK": "0",
             _PARENT: str(os.getpid()),
@@ -206,7 +206,7 @@ def _rank(path: Path) -> int:
     return 0 if path.suffix == ".json" else int(path.suffix[1:])
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from torch import Tensor, nn
 
@@ -80,10 +80,20 @@ class PhasedTraining(PhasedTechnique[MoESRStage]):
             return loss
         pairs, step = self.pairs[stage.scale], int(stage.ken_steps)
         if step % self.ken_every == 0 or not len(pairs):
-            pairs.add(*training.collect_pairs(stage, hr, self.seed, ids))
+            pairs.add(*self._of_all_processes(ids, *training.collect_pairs(stage, hr, self.seed, ids)))
         loss = training.ken_loss(stage, *pairs.draw(self.ken_batch, self.seed, step, hr.device))
         self.log(f"train/loss_ken_x{stage.scale}", loss.detach())
         return loss
+
+    def _of_all_processes(self, ids: Tensor, scores: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
+        """The pairs of all processes in the order of their samples: each process then has the bank that one would."""
+        if self.trainer.world_size == 1:
+            return scores, parameters
+        order = self._gathered(ids).argsort()
+        return self._gathered(scores)[order], self._gathered(parameters)[order]
+
+    def _gathered(self, values: Tensor) -> Tensor:
+        return cast("Tensor", self.all_gather(values)).flatten(0, 1)
 
     def _crop_for(self, stage: MoESRStage, hr: Tensor, least: int) -> Tensor:
         """The centre of the crops that gives LR patches of the side asked for, or of what there is."""
