@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import collections
+import contextlib
+import errno
+import io
 import os
 import time
 from pathlib import Path
@@ -11,6 +14,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from octosr.callbacks import atomic_io
 from octosr.callbacks.atomic_io import AtomicCheckpointIO, atomic_file, require_plain
 from octosr.errors import TrainingError, WrongWeightsError
 
@@ -18,11 +22,11 @@ CONTENT = {"state_dict": collections.OrderedDict(weight=torch.arange(3.0)), "glo
 
 
 def test_round_trip_leaves_one_file_and_measures_the_write(tmp_path: Path) -> None:
-    io = AtomicCheckpointIO()
-    io.save_checkpoint(CONTENT, tmp_path / "new/last.ckpt")
+    disk = AtomicCheckpointIO()
+    disk.save_checkpoint(CONTENT, tmp_path / "new/last.ckpt")
     assert [p.name for p in (tmp_path / "new").iterdir()] == ["last.ckpt"]
-    assert io.longest_write > 0
-    loaded = io.load_checkpoint(tmp_path / "new/last.ckpt", weights_only=False)
+    assert disk.longest_write > 0
+    loaded = disk.load_checkpoint(tmp_path / "new/last.ckpt", weights_only=False)
     assert loaded["global_step"] == 7
     assert torch.equal(loaded["state_dict"]["weight"], torch.arange(3.0))
 
@@ -113,3 +117,26 @@ def test_leftovers_of_killed_writers_are_removed(tmp_path: Path) -> None:
     AtomicCheckpointIO().save_checkpoint(CONTENT, tmp_path / "last.ckpt")
     assert not old.exists()
     assert young.exists()
+
+
+class FullDisk(io.BytesIO):
+    """A file on a disk that is full after some bytes."""
+
+    def write(self, content: Any) -> int:
+        if self.tell() > 100:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return super().write(content)
+
+
+def test_a_full_disk_is_named_though_torch_complains_of_its_archive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    AtomicCheckpointIO().save_checkpoint(CONTENT, tmp_path / "last.ckpt")
+    before = (tmp_path / "last.ckpt").read_bytes()
+    monkeypatch.setattr(atomic_io, "atomic_file", lambda path: contextlib.nullcontext(FullDisk()))
+    with pytest.raises(TrainingError, match=r"last\.ckpt cannot be written \(No space left on device\)"):
+        AtomicCheckpointIO().save_checkpoint(CONTENT, tmp_path / "last.ckpt")
+    assert (tmp_path / "last.ckpt").read_bytes() == before
+    monkeypatch.setattr(torch, "save", lambda *arguments: torch.zeros(2) @ torch.zeros(3))
+    with pytest.raises(RuntimeError, match="size"):  # a bug stays one
+        AtomicCheckpointIO().save_checkpoint(CONTENT, tmp_path / "last.ckpt")
