@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from octosr.degradation.resize import resize
 from octosr.nn import parallel
+from octosr.techniques.dan.composed import ComposedUpsampler, composed
 from octosr.techniques.dan.layers import upsampler, upsampler_reach
 from octosr.techniques.dan.maps import PlainMaps, TiledMaps, maps_for
 
@@ -37,13 +38,15 @@ class Estimate(NamedTuple):
 
 class Prepared(NamedTuple):
     """What a Restorer computes once from the LR image: how maps are held, the first features, what the first block
-    makes of them alone, the enlarged image added to the output (B, 3, s*h, s*w) or None, and the sides (h, w)."""
+    makes of them alone, the enlarged image added to the output (B, 3, s*h, s*w) or None, the sides (h, w), and the
+    upsampler as one convolution where that is possible."""
 
     maps: PlainMaps
     features: Tensor
     first: Tensor
     skip: Tensor | None
     size: tuple[int, int]
+    upscale: ComposedUpsampler | None
 
 
 class Restorer(nn.Module):
@@ -94,14 +97,18 @@ class Restorer(nn.Module):
         maps = self.maps(lr)
         features = maps.enter(features)
         skip = resize(lr, (lr.shape[-2] * self.scale, lr.shape[-1] * self.scale)) if self.bicubic_skip else None
-        return Prepared(maps, features, self.first(maps, features), skip, (lr.shape[-2], lr.shape[-1]))
+        upscale = composed(self.upscale, self.scale, lr)
+        return Prepared(maps, features, self.first(maps, features), skip, (lr.shape[-2], lr.shape[-1]), upscale)
 
     def forward(self, prepared: Prepared, code: Tensor) -> Tensor:
         """SR image (B, 3, s*h, s*w), not clamped."""
         maps = prepared.maps
         x = maps.conv(self.fusion, self.restore(prepared, code))
-        x = maps.leave(maps.conv(cast(nn.Conv2d, self.upscale[0]), x))
-        sr: Tensor = self.upscale[1:](x)
+        sr: Tensor
+        if prepared.upscale is not None:
+            sr = prepared.upscale(maps.leave(x))
+        else:
+            sr = self.upscale[1:](maps.leave(maps.conv(cast(nn.Conv2d, self.upscale[0]), x)))
         return sr if prepared.skip is None else sr + prepared.skip
 
 
@@ -178,7 +185,7 @@ class DANNetwork(nn.Module):
 
     def _alternate(self, lr: Tensor, code: Tensor | None, final_estimate: bool) -> Estimate:
         prepared = self.restorer.prepare(lr)
-        clues = self.estimator.prepare(lr)
+        clues = self.estimator.prepare(lr) if code is None or final_estimate else ()
         kernel = None
         if code is None:
             code = self.initial_code.expand(lr.shape[0], -1)
