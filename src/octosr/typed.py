@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
-_state = {"console": False}
+VARIABLE = "OCTOSR_TYPED"
+"""Environment variable, so that processes which a command starts say the same."""
 
 
 def typed(verb: str) -> str:
@@ -18,11 +20,11 @@ def typed(verb: str) -> str:
     'octosr no-such-script'
     """
     script = f"{verb}.py"
-    if _state["console"] or not (_CHECKOUT / script).is_file():
+    if os.environ.get(VARIABLE) == "console" or not (_CHECKOUT / script).is_file():
         return f"octosr {verb}"
     return f"python {script}"
 
 
 def typed_with_console_command() -> None:
     """From now on every command is named as the console command's verb: the reader has just typed that."""
-    _state["console"] = True
+    os.environ[VARIABLE] = "console"

@@ -29,7 +29,7 @@ HELPERS = {"completion"}  # modules of the package that are no verbs
 def as_if_typed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What a command leaves in its process is put back."""
     monkeypatch.setattr(sys, "argv", ["octosr"])
-    monkeypatch.setitem(typed._state, "console", False)
+    monkeypatch.setenv(typed.VARIABLE, "")  # and removed afterwards, whatever the command sets
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     stored = ConfigStore.instance().repo  # without pyiqa's metrics, which conftest.py offers to all tests
     monkeypatch.setattr(
