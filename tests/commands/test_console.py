@@ -81,7 +81,7 @@ def test_help_shows_verbs_groups_and_examples(arguments: tuple[str, ...], capsys
     assert "octosr eval technique=bicubic" in shown
 
 
-@pytest.mark.parametrize("verb", ["train", "eval", "prepare", "report"])
+@pytest.mark.parametrize("verb", ["train", "eval", "predict", "prepare", "report"])
 def test_help_of_a_verb_has_its_examples_and_needs_no_choice(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     code, shown, errors = run(verb, "--help", capsys=capsys)
     assert (code, errors) == (0, "")

@@ -30,6 +30,7 @@ with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         words = [f"{group}={choices[k % len(choices)]}" for group, choices in options.items()]
         assert compose("train" if k % 2 else "eval", words)
         shown.update(words)
+    assert compose("predict", ["input=photos", "output=big"])
 assert len(shown) == sum(map(len, options.values()))
 for name in ("prepare", "report"):
     with initialize_config_dir(str(conf_folder() / name), version_base="1.3"):
@@ -82,6 +83,10 @@ def test_the_console_command_of_the_wheel_super_resolves(installed: Path, tmp_pa
         assert np.array_equal(np.asarray(image), pixels.repeat(8, axis=0).repeat(8, axis=1))
     assert (tmp_path / "outputs" / "hr" / "bicubic" / "folder" / "one.png").is_file()
     assert len(list((tmp_path / "outputs" / "runs" / "eval-multirun").iterdir())) == 1  # named as the script's runs are
+    done = run(installed, tmp_path, octosr, "predict", "technique=nearest", "input=photos", "output=big")
+    assert done.returncode == 0, done.stderr
+    with Image.open(tmp_path / "big" / "one.png") as image:
+        assert np.array_equal(np.asarray(image), pixels.repeat(8, axis=0).repeat(8, axis=1))
     done = run(installed, tmp_path, octosr, "prepare", "dataset=isaid", "source=check")
     assert done.returncode == 1
     assert "octosr prepare dataset=isaid source=standin" in done.stderr
