@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import platform
 import warnings
 from collections.abc import Mapping
@@ -179,6 +180,9 @@ def prepare_hardware(technique: Technique, cfg: DictConfig) -> None:
     if hardware.channels_last:
         technique.to(memory_format=torch.channels_last)
     if hardware.compile:
+        # Where the other cells find it too, on whatever node; by default it is in a folder for temporary files.
+        compiled = Path(cfg.output_root).resolve() / "cache" / "compiled"
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(compiled))
         technique.compile_networks()
 
 

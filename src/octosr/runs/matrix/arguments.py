@@ -84,7 +84,9 @@ def parse(arguments: Sequence[str]) -> Request:
             parser.error(f"'{setting}' is not a setting (KEY=VALUE)")
         _sort_in(request, setting, key, value)
     if request.launcher == "basic" and request.launcher_settings:
-        parser.error(f"{request.launcher_settings[0]} says how a launcher works: name it, e.g. hydra/launcher=joblib")
+        parser.error(
+            f"{request.launcher_settings[0]} says how a launcher works: name it, e.g. hydra/launcher=submitit_slurm"
+        )
     if request.launcher != "basic" and options.jobs > 1:
         parser.error(f"--jobs is for cells that are started here; hydra/launcher={request.launcher} has its own number")
     return request

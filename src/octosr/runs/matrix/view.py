@@ -93,8 +93,8 @@ class LiveView:
 def line(entry: Entry) -> str:
     """One line about a cell."""
     style = STYLES[entry.word]
-    word = f"[{style}]{entry.word:9}[/]"
-    if entry.word == "running":
+    word = f"[{style}]{'running' if entry.word == 'elsewhere' else entry.word:9}[/]"
+    if entry.word in ("running", "elsewhere"):
         return f"{word} {escape(str(entry.cell))}  ({escape(_first_line(entry.why))})"
     why = f": {escape(_first_line(entry.why))}" if entry.why else ""
     time_used = f"  {format_duration(entry.seconds)}" if entry.seconds else ""
