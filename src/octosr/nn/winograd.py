@@ -52,8 +52,8 @@ def _expand(roots: Tensor) -> Tensor:
     return coefficients
 
 
-_DATA, _WEIGHTS, _OUTPUT = _matrices()
-_FILTER = torch.kron(_WEIGHTS, _WEIGHTS)
+DATA, _WEIGHTS, OUTPUT = _matrices()
+FILTER = torch.kron(_WEIGHTS, _WEIGHTS)
 
 
 def suits(images: Tensor) -> bool:
@@ -95,7 +95,7 @@ def transform_filter(weight: Tensor) -> Tensor:
     """G g G^T of all filters, (O, I, 3, 3) to (36, I, O); differentiable."""
     out_channels, in_channels = weight.shape[:2]
     taps = weight.permute(2, 3, 1, 0).reshape(9, in_channels * out_channels)
-    return (_FILTER.to(weight.dtype) @ taps).view(36, in_channels, out_channels)
+    return (FILTER.to(weight.dtype) @ taps).view(36, in_channels, out_channels)
 
 
 def convolve(tiles: Tensor, filters: Tensor, bias: Tensor, workspace: Workspace) -> Tensor:
@@ -171,7 +171,7 @@ def _forward(tiles: Tensor, filters: Tensor, bias: Tensor, work: Workspace) -> T
     products = work.get("products", (36, patches.shape[1], filters.shape[2]), tiles)
     torch.bmm(patches, filters, out=products)
     half = work.get("half", (BLOCK, 6, *shape), tiles)
-    matrix = _OUTPUT.to(tiles.dtype)
+    matrix = OUTPUT.to(tiles.dtype)
     torch.mm(matrix, products.view(6, -1), out=half.view(BLOCK, -1))
     result = tiles.new_empty(BLOCK, BLOCK, *shape)  # not a view: callers may overwrite it under autograd
     torch.matmul(matrix, half.view(BLOCK, 6, -1), out=result.view(BLOCK, BLOCK, -1))
@@ -185,7 +185,7 @@ def _transform_data(tiles: Tensor, work: Workspace) -> Tensor:
     combinations only, and is added to it by itself: nothing has to be padded or copied.
     """
     shape = tuple(tiles.shape[2:])
-    matrix = _DATA.to(tiles.dtype)
+    matrix = DATA.to(tiles.dtype)
     inner, before = matrix[:, 1:5].contiguous(), float(matrix[0, 0])
     rows = work.get("half", (6, BLOCK, *shape), tiles)
     torch.mm(inner, tiles.view(BLOCK, -1), out=rows.view(6, -1))
@@ -201,7 +201,7 @@ def _transform_data(tiles: Tensor, work: Workspace) -> Tensor:
 def _transform_data_transposed(patches: Tensor, tiles_shape: torch.Size, work: Workspace) -> Tensor:
     """The adjoint of :func:`_transform_data`."""
     shape = tuple(tiles_shape[2:])
-    matrix = _DATA.to(patches.dtype)
+    matrix = DATA.to(patches.dtype)
     inner, before = matrix[:, 1:5].T.contiguous(), float(matrix[0, 0])
     patches = patches.view(6, 6, *shape)
     rows = work.get("half", (6, BLOCK, *shape), patches)
@@ -217,7 +217,7 @@ def _transform_data_transposed(patches: Tensor, tiles_shape: torch.Size, work: W
 def _transform_output_transposed(gradient: Tensor, work: Workspace) -> Tensor:
     """The adjoint of the last step, A^T M A: (4, 4, B, h/4, w/4, O) to (36, B*h/4*w/4, O)."""
     shape = tuple(gradient.shape[2:])
-    matrix = _OUTPUT.to(gradient.dtype).T.contiguous()
+    matrix = OUTPUT.to(gradient.dtype).T.contiguous()
     half = work.get("half", (BLOCK, 6, *shape), gradient)
     torch.matmul(matrix, gradient.view(BLOCK, BLOCK, -1), out=half.view(BLOCK, 6, -1))
     products = work.get("products", (6, 6, *shape), gradient)

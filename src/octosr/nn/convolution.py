@@ -1,0 +1,263 @@
+"""3x3 convolutions of feature maps as they are, by Winograd's filtering, for training on CPUs.
+
+The arithmetic is that of :mod:`octosr.nn.winograd`. There feature maps stay tiles through a whole network; here they
+come and go as (B, C, H, W), so that a network may have other layers in between. It is done in bands, a few rows of
+blocks each, so that what is transformed stays in a core's cache, and each core works on images of its own.
+
+Nearest-neighbour enlargement before the convolution costs nothing: the 6x6 patch that a 4x4 block of outputs sees is
+then one of 4x4 small pixels, and the matrix that transforms it takes these.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from octosr.cores import map_on_cores
+from octosr.nn.winograd import BLOCK, DATA, FILTER, OUTPUT, Workspace, suits
+
+BAND_NUMBERS = 2**16
+"""Blocks of a band times channels: its transform has 36 numbers for each, 9 MB in float32."""
+LEAST_CHANNELS, LEAST_SIDE = 48, 32
+"""What makes it worth the transforms, see ``benchmarks/convolution.py``."""
+_BEFORE = float(DATA[0, 0])
+_local = threading.local()
+
+
+def worthwhile(x: Tensor, outputs: int, *, doubling: bool = False) -> bool:
+    """Whether :func:`conv3x3` can do it and is faster than PyTorch's convolution.
+
+    Args:
+        x: (B, C, H, W).
+        outputs: channels that come out.
+        doubling: see :func:`conv3x3`.
+    """
+    scale = 2 if doubling else 1
+    fits = all(scale * length % BLOCK == 0 and scale * length >= LEAST_SIDE for length in x.shape[-2:])
+    return fits and min(x.shape[1], outputs) >= LEAST_CHANNELS and suits(x)
+
+
+def conv3x3(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, doubling: bool = False) -> Tensor:
+    """``conv2d(x, weight, bias, padding=1)``, differentiable once.
+
+    Args:
+        x: (B, I, H, W), H and W multiples of 4, or of 2 with ``doubling``; fastest in channels_last memory.
+        weight: (O, I, 3, 3).
+        bias: (O,).
+        doubling: nearest-neighbour enlargement by 2 first.
+
+    Returns:
+        (B, O, H, W), or of twice the sides with ``doubling``, in channels_last memory.
+
+    >>> x, weight = torch.randn(2, 3, 8, 12).double(), torch.randn(5, 3, 3, 3).double()
+    >>> torch.allclose(conv3x3(x, weight), F.conv2d(x, weight, padding=1))
+    True
+    """
+    result: Tensor = _Conv3x3.apply(x, weight, bias, 2 if doubling else 1)
+    return result
+
+
+class _Conv3x3(torch.autograd.Function):
+    """Keeps the maps and the transformed filters."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, scale: int) -> Tensor:
+        filters = _transform_filters(weight)
+        ctx.scale, ctx.filters = scale, filters
+        ctx.save_for_backward(x, weight)
+        count, _, height, width = x.shape
+        maps = x.permute(0, 2, 3, 1)
+        out = x.new_empty(count, height * scale, width * scale, len(weight))
+
+        def some(images: slice) -> None:
+            for band in _bands(maps[images], scale, max(weight.shape[:2])):
+                products = _buffer("products", (36, band.blocks, len(weight)), x)
+                torch.bmm(_patches(band, maps[images]), filters.mT, out=products)
+                _finish(products, band, out[images], bias)
+
+        map_on_cores(some, _shares(count), x.device)
+        return out.permute(0, 3, 1, 2)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight = ctx.saved_tensors
+        wants_x, wants_weight, wants_bias, _ = ctx.needs_input_grad
+        maps, gradient = x.permute(0, 2, 3, 1), gradients[0].permute(0, 2, 3, 1)
+        of_maps = maps.new_empty(maps.shape) if wants_x else None
+
+        def some(images: slice) -> Tensor | None:
+            total: Tensor | None = None
+            for band in _bands(maps[images], ctx.scale, max(weight.shape[:2])):
+                products = _finish_transposed(band, gradient[images])
+                if wants_weight:
+                    patches = _patches(band, maps[images])
+                    if total is None:
+                        total = torch.bmm(products.mT, patches)
+                    else:
+                        torch.baddbmm(total, products.mT, patches, out=total)
+                if of_maps is not None:
+                    patches = _buffer("patches", (36, band.blocks, maps.shape[3]), x)
+                    torch.bmm(products, ctx.filters, out=patches)
+                    _patches_transposed(patches, band, of_maps[images])
+            return total
+
+        sums = [total for total in map_on_cores(some, _shares(len(x)), x.device) if total is not None]
+        of_weight = None
+        if wants_weight:
+            of_weight = (torch.stack(sums).sum(0).view(36, -1).T @ FILTER.to(x.dtype)).view(weight.shape)
+        of_bias = gradient.sum((0, 1, 2)) if wants_bias else None
+        return None if of_maps is None else of_maps.permute(0, 3, 1, 2), of_weight, of_bias, None
+
+
+@dataclass(frozen=True)
+class _Band:
+    """Blocks of some images, and of some rows of blocks.
+
+    Attributes:
+        images: which.
+        top: first row of blocks.
+        bottom: the row after the last.
+        shape: images, rows and columns of blocks.
+        side: of what a block is in the maps that come in, 4 pixels, or 2 where they are doubled.
+        last: whether no rows follow.
+    """
+
+    images: slice
+    top: int
+    bottom: int
+    shape: tuple[int, int, int]
+    side: int
+    last: bool
+
+    @property
+    def blocks(self) -> int:
+        """How many."""
+        return math.prod(self.shape)
+
+    def inner(self, like: Tensor) -> Tensor:
+        """(6, side): what the patch's transform makes of the pixels inside the block; the rims come in by themselves."""
+        return DATA[:, 1:5].unflatten(1, (self.side, BLOCK // self.side)).sum(2).to(like.dtype)
+
+    def rows(self, maps: Tensor, side: int) -> Tensor:
+        """The band's pixels block by block, a view: (N, H, W, C) to (side, side, n, rows, columns, C)."""
+        part = maps[self.images, side * self.top : side * self.bottom]
+        return part.unflatten(2, (-1, side)).unflatten(1, (-1, side)).permute(2, 4, 0, 1, 3, 5)
+
+    def line(self, maps: Tensor, row: int) -> Tensor:
+        """One line of pixels, a view: (N, H, W, C) to (side, n, columns, C)."""
+        return maps[self.images, row].unflatten(1, (-1, self.side)).permute(2, 0, 1, 3)
+
+
+def _shares(count: int) -> list[slice]:
+    """Consecutive images for each core."""
+    parts = min(torch.get_num_threads(), count)
+    edges = [count * part // parts for part in range(parts + 1)]
+    return [slice(a, b) for a, b in pairwise(edges)]
+
+
+def _bands(maps: Tensor, scale: int, channels: int) -> Iterator[_Band]:
+    """Some rows of an image, or where images are small some whole images, (N, H, W, C)."""
+    side = BLOCK // scale
+    count, rows, columns = len(maps), maps.shape[1] // side, maps.shape[2] // side
+    most = max(BAND_NUMBERS // channels, 1)
+    images, height = max(most // (rows * columns), 1), min(max(most // columns, 1), rows)
+    for first in range(0, count, images):
+        last = min(first + images, count)
+        for top in range(0, rows, height):
+            bottom = min(top + height, rows)
+            yield _Band(slice(first, last), top, bottom, (last - first, bottom - top, columns), side, bottom == rows)
+
+
+def _buffer(name: str, shape: tuple[int, ...], like: Tensor) -> Tensor:
+    """Memory that each thread uses again and again."""
+    if not hasattr(_local, "workspace"):
+        _local.workspace = Workspace()
+    found: Tensor = _local.workspace.get(f"{name} {like.dtype}", shape, like)
+    return found
+
+
+def _transform_filters(weight: Tensor) -> Tensor:
+    """G g G^T of all filters, (O, I, 3, 3) to (36, O, I)."""
+    outputs, inputs = weight.shape[:2]
+    filter_, alike = FILTER.to(weight.dtype), weight.is_contiguous()
+    taps = weight.view(-1, 9).T if alike else weight.permute(2, 3, 0, 1).reshape(9, -1)
+    return (filter_ @ taps).view(36, outputs, inputs)
+
+
+def _patches(band: _Band, maps: Tensor) -> Tensor:
+    """B^T d B of the 6x6 patch d around every block, (36, blocks, C).
+
+    A patch has one row (column) of the block before and one of the block after. Each enters one of the six
+    combinations only, and is added to it by itself: nothing has to be padded.
+    """
+    side, inner, shape = band.side, band.inner(maps), (*band.shape, maps.shape[3])
+    tiles = _buffer("tiles", (side, side, *shape), maps).copy_(band.rows(maps, side))
+    rows = _buffer("rows", (6, side, *shape), maps)
+    torch.mm(inner, tiles.view(side, -1), out=rows.view(6, -1))
+    rows[0, :, :, 1:].add_(tiles[-1, :, :, :-1], alpha=_BEFORE)
+    rows[5, :, :, :-1].add_(tiles[0, :, :, 1:])
+    if band.top:
+        rows[0, :, :, 0].add_(band.line(maps, side * band.top - 1), alpha=_BEFORE)
+    if not band.last:
+        rows[5, :, :, -1].add_(band.line(maps, side * band.bottom))
+    patches = _buffer("patches", (6, 6, *shape), maps)
+    torch.bmm(inner.expand(6, -1, -1), rows.view(6, side, -1), out=patches.view(6, 6, -1))
+    patches[:, 0, :, :, 1:].add_(rows[:, -1, :, :, :-1], alpha=_BEFORE)
+    patches[:, 5, :, :, :-1].add_(rows[:, 0, :, :, 1:])
+    return patches.view(36, band.blocks, -1)
+
+
+def _patches_transposed(patches: Tensor, band: _Band, maps: Tensor) -> None:
+    """The adjoint of :func:`_patches`; bands come from top to bottom, and this one's rims go to its neighbours."""
+    side, inner, shape = band.side, band.inner(maps).T, (*band.shape, maps.shape[3])
+    patches = patches.view(6, 6, *shape)
+    rows = _buffer("rows", (6, side, *shape), maps)
+    torch.bmm(inner.expand(6, -1, -1), patches.view(6, 6, -1), out=rows.view(6, side, -1))
+    rows[:, -1, :, :, :-1].add_(patches[:, 0, :, :, 1:], alpha=_BEFORE)
+    rows[:, 0, :, :, 1:].add_(patches[:, 5, :, :, :-1])
+    tiles = _buffer("tiles", (side, side, *shape), maps)
+    torch.mm(inner, rows.view(6, -1), out=tiles.view(side, -1))
+    tiles[-1, :, :, :-1].add_(rows[0, :, :, 1:], alpha=_BEFORE)
+    tiles[0, :, :, 1:].add_(rows[5, :, :, :-1])
+    if band.top:
+        line = band.line(maps, side * band.top)  # the band above left its share there
+        tiles[0, :, :, 0].add_(line)
+        band.line(maps, side * band.top - 1).add_(rows[0, :, :, 0], alpha=_BEFORE)
+    band.rows(maps, side).copy_(tiles)
+    if not band.last:
+        band.line(maps, side * band.bottom).copy_(rows[5, :, :, -1])
+
+
+def _finish(products: Tensor, band: _Band, maps: Tensor, bias: Tensor | None) -> None:
+    """A^T M A of the products (36, blocks, O), and the bias, to their place in ``maps`` (N, H, W, O)."""
+    matrix, shape = OUTPUT.to(maps.dtype), (*band.shape, maps.shape[3])
+    half = _buffer("half", (BLOCK, 6, *shape), maps)
+    torch.mm(matrix, products.view(6, -1), out=half.view(BLOCK, -1))
+    result = _buffer("result", (BLOCK, BLOCK, *shape), maps)
+    torch.bmm(matrix.expand(BLOCK, -1, -1), half.view(BLOCK, 6, -1), out=result.view(BLOCK, BLOCK, -1))
+    place = band.rows(maps, BLOCK)
+    if bias is None:
+        place.copy_(result)
+    else:
+        torch.add(result, bias, out=place)
+
+
+def _finish_transposed(band: _Band, maps: Tensor) -> Tensor:
+    """The adjoint of :func:`_finish` without its bias: maps (N, H, W, O) to products (36, blocks, O)."""
+    matrix, shape = OUTPUT.to(maps.dtype).T, (*band.shape, maps.shape[3])
+    result = _buffer("result", (BLOCK, BLOCK, *shape), maps).copy_(band.rows(maps, BLOCK))
+    half = _buffer("half", (BLOCK, 6, *shape), maps)
+    torch.bmm(matrix.expand(BLOCK, -1, -1), result.view(BLOCK, BLOCK, -1), out=half.view(BLOCK, 6, -1))
+    products = _buffer("products", (6, 6, *shape), maps)
+    torch.mm(matrix, half.view(BLOCK, -1), out=products.view(6, -1))
+    return products.view(36, band.blocks, -1)
