@@ -14,6 +14,7 @@ import argparse
 import copy
 import time
 from collections.abc import Callable
+from functools import partial
 from statistics import median
 
 import torch
@@ -25,6 +26,7 @@ from octosr.techniques.apa.losses import logistic, path_lengths, r1_penalty
 from octosr.techniques.apa.presets import preset
 from octosr.techniques.apa.synthesis import Generator
 
+FORMS = ("scaled", "grouped", "channels_last", "direct")
 SHARES = {"Gmain": 1.0, "Greg": 1 / 4, "Dmain": 1.0, "Dreg": 1 / 16}
 
 
@@ -34,7 +36,7 @@ class Implementation:
     Args:
         generator: copied.
         discriminator: copied.
-        form: ``ours``, or ``scaled`` or ``grouped`` for the straight forms.
+        form: ``ours``, ``ours, winograd=false``, or ``scaled`` or ``grouped`` for the straight forms.
         layout: of the weights, and so of the maps.
     """
 
@@ -44,12 +46,18 @@ class Implementation:
         self.generator, self.discriminator = copy.deepcopy(generator), copy.deepcopy(discriminator)
         for network in (self.generator, self.discriminator):
             network.to(memory_format=layout)  # type: ignore[call-overload]
+        ours = form.startswith("ours")
+        # The regularisers differentiate twice; the main phases do not, and may use other convolutions.
         self.synthesis: Callable[[Tensor, Tensor], Tensor] = self.generator.synthesis
         self.score: Callable[[Tensor], Tensor] = self.discriminator
-        if form != "ours":
+        if not ours:
             self.synthesis = PlainSynthesis(self.generator.synthesis, form == "grouped")
             self.score = PlainScore(self.discriminator)
-        fused = True if form == "ours" else None
+        self.main_synthesis, self.main_score = self.synthesis, self.score
+        if form == "ours":
+            self.main_synthesis = partial(self.generator.synthesis, once=True)
+            self.main_score = partial(self.discriminator, once=True)
+        fused = True if ours else None
         self.optimizers = {
             "G": torch.optim.Adam(self.generator.parameters(), lr=1e-4, betas=(0.0, 0.99), fused=fused),
             "D": torch.optim.Adam(self.discriminator.parameters(), lr=1e-4, betas=(0.0, 0.99), fused=fused),
@@ -65,7 +73,7 @@ class Implementation:
         return float(loss.detach())
 
     def _gmain(self, z: Tensor, noise: Tensor, real: Tensor, direction: Tensor) -> Tensor:
-        loss = logistic(self.score(self.synthesis(self.generator.styles(z), noise)), real=True).mean()
+        loss = logistic(self.main_score(self.main_synthesis(self.generator.styles(z), noise)), real=True).mean()
         loss.backward()
         return loss
 
@@ -79,10 +87,10 @@ class Implementation:
 
     def _dmain(self, z: Tensor, noise: Tensor, real: Tensor, direction: Tensor) -> Tensor:
         with torch.no_grad():
-            images = self.synthesis(self.generator.styles(z), noise)
-        fake = logistic(self.score(images), real=False).mean()
+            images = self.main_synthesis(self.generator.styles(z), noise)
+        fake = logistic(self.main_score(images), real=False).mean()
         fake.backward()
-        loss = logistic(self.score(real), real=True).mean()
+        loss = logistic(self.main_score(real), real=True).mean()
         loss.backward()
         return loss + fake.detach()
 
@@ -100,8 +108,9 @@ def compare(resolution: int, batch: int, repeats: int, names: list[str], clock: 
     generator = Generator(resolution, sizes.width, sizes.mapping_layers)
     discriminator = Discriminator(resolution, sizes.width, min(sizes.group, batch))
     forms = {
-        "ours": ("ours", torch.channels_last),
-        "ours, channels_last=false": ("ours", torch.contiguous_format),
+        "ours": ("ours", torch.contiguous_format),
+        "ours, hardware.channels_last": ("ours", torch.channels_last),
+        "ours, winograd=false": ("ours, winograd=false", torch.contiguous_format),
         "straight, scaled": ("scaled", torch.contiguous_format),
         "straight, grouped": ("grouped", torch.contiguous_format),
     }
@@ -136,11 +145,12 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--forms", nargs="+", default=["scaled", "grouped"], help="straight forms, or contiguous")
+    parser.add_argument("--forms", nargs="+", choices=FORMS, default=["scaled", "grouped"], help=f"of {FORMS}")
     parser.add_argument("--cpu-time", action="store_true", help="seconds of processor time instead of wall time")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    names = {"scaled": "straight, scaled", "grouped": "straight, grouped", "contiguous": "ours, channels_last=false"}
+    names = {"scaled": "straight, scaled", "grouped": "straight, grouped"}
+    names |= {"channels_last": "ours, hardware.channels_last", "direct": "ours, winograd=false"}
     clock = time.process_time if args.cpu_time else time.perf_counter
     print(f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}, {args.threads} threads")
     compare(args.resolution, args.batch, args.repeats, ["ours", *(names[form] for form in args.forms)], clock)

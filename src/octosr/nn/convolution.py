@@ -76,7 +76,10 @@ class _Conv3x3(torch.autograd.Function):
         ctx.save_for_backward(x, weight)
         count, _, height, width = x.shape
         maps = x.permute(0, 2, 3, 1)
-        out = x.new_empty(count, height * scale, width * scale, len(weight))
+        shape = (count, len(weight), height * scale, width * scale)
+        # Not a view: callers may overwrite it under autograd.
+        result = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
+        out = result.permute(0, 2, 3, 1)
 
         def some(images: slice) -> None:
             for band in _bands(maps[images], scale, max(weight.shape[:2])):
@@ -85,7 +88,7 @@ class _Conv3x3(torch.autograd.Function):
                 _finish(products, band, out[images], bias)
 
         map_on_cores(some, _shares(count), x.device)
-        return out.permute(0, 3, 1, 2)
+        return result
 
     @staticmethod
     @once_differentiable
@@ -114,7 +117,9 @@ class _Conv3x3(torch.autograd.Function):
         sums = [total for total in map_on_cores(some, _shares(len(x)), x.device) if total is not None]
         of_weight = None
         if wants_weight:
-            of_weight = (torch.stack(sums).sum(0).view(36, -1).T @ FILTER.to(x.dtype)).view(weight.shape)
+            for other in sums[1:]:
+                sums[0].add_(other)
+            of_weight = _transform_filters_transposed(sums[0])
         of_bias = gradient.sum((0, 1, 2)) if wants_bias else None
         return None if of_maps is None else of_maps.permute(0, 3, 1, 2), of_weight, of_bias, None
 
@@ -192,6 +197,13 @@ def _transform_filters(weight: Tensor) -> Tensor:
     filter_, alike = FILTER.to(weight.dtype), weight.is_contiguous()
     taps = weight.view(-1, 9).T if alike else weight.permute(2, 3, 0, 1).reshape(9, -1)
     return (filter_ @ taps).view(36, outputs, inputs)
+
+
+def _transform_filters_transposed(filters: Tensor) -> Tensor:
+    """The adjoint of :func:`_transform_filters`; in channels_last memory, as the filters' rows lie."""
+    _, outputs, inputs = filters.shape
+    taps = (FILTER.T.to(filters.dtype) @ filters.view(36, -1)).view(3, 3, outputs, inputs)
+    return taps.permute(2, 0, 1, 3).contiguous().permute(0, 3, 1, 2)
 
 
 def _patches(band: _Band, maps: Tensor) -> Tensor:

@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from octosr.errors import ConfigError
+from octosr.nn.convolution import conv3x3, worthwhile
+from octosr.nn.winograd import suits
 from octosr.techniques.apa.activation import CLAMP, GAIN, leaky_clamp
 from octosr.techniques.apa.layers import EqualLinear, channels, low_precision_from, precisions, sides
 from octosr.techniques.apa.resample import conv_down, form_for, image_down
@@ -39,11 +41,18 @@ class EqualConv(nn.Module):
         self.bias_gain = gain * (GAIN if activate else 1.0)
         self.weight_gain = self.bias_gain / math.sqrt(inputs * size**2)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, inputs, H, W) -> (N, outputs, H, W), or half the sides, in the precision of x."""
+    def forward(self, x: Tensor, once: bool = False) -> Tensor:
+        """(N, inputs, H, W) -> (N, outputs, H, W), or half the sides, in the precision of x.
+
+        Args:
+            x: feature maps.
+            once: no second derivatives are wanted, so that a faster convolution may be used.
+        """
         weight = (self.weight * self.weight_gain).to(x.dtype)
         bias = None if self.bias is None else (self.bias * self.bias_gain).to(x.dtype)
-        if not self.down:
+        if once and not self.down and weight.shape[-1] == 3 and worthwhile(x, len(weight)):
+            out = conv3x3(x, weight, bias)
+        elif not self.down:
             out = F.conv2d(x, weight, bias, padding=weight.shape[-1] // 2)
         elif weight.shape[-1] == 1:
             out = F.conv2d(image_down(x), weight, bias)
@@ -62,9 +71,9 @@ class Block(nn.Module):
         self.conv1 = EqualConv(inputs, outputs, 3, down=True, gain=math.sqrt(0.5))
         self.skip = EqualConv(inputs, outputs, 1, down=True, activate=False, gain=math.sqrt(0.5))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, inputs, R, R) -> (N, outputs, R/2, R/2)."""
-        out: Tensor = self.conv1(self.conv0(x)) + self.skip(x)
+    def forward(self, x: Tensor, once: bool = False) -> Tensor:
+        """(N, inputs, R, R) -> (N, outputs, R/2, R/2); ``once`` as for :class:`EqualConv`."""
+        out: Tensor = self.conv1(self.conv0(x, once)) + self.skip(x)
         return out
 
 
@@ -89,20 +98,25 @@ class Discriminator(nn.Module):
         self.hidden = EqualLinear(last * 16, last, activate=True)
         self.out = EqualLinear(last, 1)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, once: bool = False) -> Tensor:
         """(N, 3, R, R), about -1 to 1, -> scores (N,) in the precision of the weights.
+
+        Args:
+            images: real or generated.
+            once: see :class:`EqualConv`.
 
         Raises:
             ConfigError: N cannot be cut into groups.
         """
         full = self.out.weight.dtype
         with precisions(images.device, full) as low:
-            if self.from_colours.weight.is_contiguous(memory_format=torch.channels_last):
+            once = once and suits(images)
+            if once or self.from_colours.weight.is_contiguous(memory_format=torch.channels_last):
                 images = images.contiguous(memory_format=torch.channels_last)
             x = self.from_colours(images.to(low))
             for block in self.blocks:
                 assert isinstance(block, Block)
-                x = block(x.to(low if block.side >= self.low_from else full))
+                x = block(x.to(low if block.side >= self.low_from else full), once)
             x = minibatch_deviation(x.to(full), self.group)
             scores: Tensor = self.out(self.hidden(self.conv(x).flatten(1)))
         return scores[:, 0]

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from octosr.nn.convolution import conv3x3, worthwhile
 from octosr.techniques.apa.resample import conv_up, form_for
 
 EPSILON = 1e-8
@@ -22,7 +23,9 @@ def demodulation(weight: Tensor, styles: Tensor) -> Tensor:
     return (styles.square() @ weight.square().sum((2, 3)).T + EPSILON).rsqrt()
 
 
-def modulated_conv(x: Tensor, weight: Tensor, styles: Tensor, *, up: bool = False) -> tuple[Tensor, Tensor]:
+def modulated_conv(
+    x: Tensor, weight: Tensor, styles: Tensor, *, up: bool = False, once: bool = False
+) -> tuple[Tensor, Tensor]:
     """A convolution of scaled inputs with shared weights, and the factors that are still to be multiplied.
 
     Args:
@@ -30,6 +33,7 @@ def modulated_conv(x: Tensor, weight: Tensor, styles: Tensor, *, up: bool = Fals
         weight: (O, I, 3, 3), in full precision.
         styles: (N, I), in full precision.
         up: enlarge by two first.
+        once: no second derivatives are wanted, so that a faster convolution may be used.
 
     Returns:
         (N, O, H, W), or twice the sides with ``up``, in the precision of x; and the demodulation (N, O) in that of
@@ -43,7 +47,9 @@ def modulated_conv(x: Tensor, weight: Tensor, styles: Tensor, *, up: bool = Fals
     scale = demodulation(weight, styles)
     x = x * styles[:, :, None, None].to(x.dtype)
     weight = weight.to(x.dtype)
-    return conv_up(x, weight, form_for(x)) if up else F.conv2d(x, weight, padding=1), scale
+    if up:
+        return conv_up(x, weight, form_for(x)), scale
+    return conv3x3(x, weight) if once and worthwhile(x, len(weight)) else F.conv2d(x, weight, padding=1), scale
 
 
 def modulated_rgb(x: Tensor, weight: Tensor, styles: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -59,7 +60,8 @@ class APA(GenerativeTechnique):
         apa_most: upper bound of p.
         augment: ``none``, ``bgc`` (ADA's augmentation with the same p) or ``bgc_upright`` (that without rotations).
         psi: truncation when images are generated; 1: none.
-        channels_last: hold feature maps with the channels of a pixel side by side, as convolution libraries like them.
+        winograd: allow fast convolutions on CPUs where no second derivatives are wanted, see
+            :mod:`octosr.nn.convolution`; the same numbers up to rounding.
         settings: ``resolution``, ``kimg``, ``enlarge``, ``flip``, ``batch_gpu`` and ``seed`` of
             :class:`~octosr.techniques.base.GenerativeTechnique`.
 
@@ -67,7 +69,7 @@ class APA(GenerativeTechnique):
         ConfigError: a value is out of range.
     """
 
-    run_settings: ClassVar[tuple[str, ...]] = (*GenerativeTechnique.run_settings, "psi", "batch_gpu", "channels_last")
+    run_settings: ClassVar[tuple[str, ...]] = (*GenerativeTechnique.run_settings, "psi", "batch_gpu", "winograd")
     path_average: Tensor
     iterations: Tensor
 
@@ -94,7 +96,7 @@ class APA(GenerativeTechnique):
         apa_most: float = 1.0,
         augment: str = "none",
         psi: float = 1.0,
-        channels_last: bool = True,
+        winograd: bool = True,
         **settings: Any,
     ) -> None:
         super().__init__(name, **settings)
@@ -105,7 +107,7 @@ class APA(GenerativeTechnique):
         checks.resolution(side)
         checks.sizes(self.given)
         checks.training(g_interval, d_interval, path_weight, mixing, augment)
-        self.path_weight, self.mixing, self.psi = path_weight, mixing, psi
+        self.path_weight, self.mixing, self.psi, self.winograd = path_weight, mixing, psi, winograd
         self.intervals = {"Gmain": 1, "Greg": g_interval, "Dmain": 1, "Dreg": d_interval}
         sizes = preset(cfg, side)
         layers = mapping_layers or sizes.mapping_layers
@@ -115,11 +117,9 @@ class APA(GenerativeTechnique):
         self.augmentation = None if augment == "none" else Augmentation(rotate=augment == "bgc")
         self.register_buffer("path_average", torch.zeros(()))
         self.register_buffer("iterations", torch.zeros((), dtype=torch.int64))
-        if channels_last:
-            self.to(memory_format=torch.channels_last)
         self.generator_ema = copy.deepcopy(self.generator).requires_grad_(False)
-        self._synthesize: Network = self.generator.synthesis.forward
-        self._score: Network = self.discriminator.forward
+        self._synthesize: Network = partial(self.generator.synthesis.forward, once=winograd)
+        self._score: Network = partial(self.discriminator.forward, once=winograd)
         self._seen: dict[str, Tensor] = {}
         self._iteration: int | None = None  # the buffer's value on the host, so that nothing waits for the device
 
@@ -139,7 +139,7 @@ class APA(GenerativeTechnique):
         """One image a seed, (N,) -> (N, 3, R, R) in [0, 1], of the averaged generator, in full precision."""
         latent = len(self.generator_ema.mapping.w_average)
         with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
-            images: Tensor = self.generator_ema(self.latents(seeds, latent), self.psi)
+            images: Tensor = self.generator_ema(self.latents(seeds, latent), self.psi, self.winograd)
             return images.mul(0.5).add_(0.5).clamp_(0, 1)
 
     def forward(self, seeds: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from octosr.nn.winograd import suits
 from octosr.techniques.apa.activation import CLAMP, finish
 from octosr.techniques.apa.layers import EqualLinear, channels, low_precision_from, precisions, sides
 from octosr.techniques.apa.mapping import LATENT, Mapping
@@ -46,15 +47,16 @@ class StyledConv(nn.Module):
         self.noise_strength = nn.Parameter(torch.zeros(()))
         self.register_buffer("noise", torch.randn(side, side))
 
-    def forward(self, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, w: Tensor, noise: Tensor | None, once: bool = False) -> Tensor:
         """(N, inputs, ., .) -> (N, outputs, R, R).
 
         Args:
             x: feature maps.
             w: (N, latent).
             noise: standard normal, (N, R*R); None: the fixed map.
+            once: see :func:`~octosr.techniques.apa.modulated.modulated_conv`.
         """
-        out, scale = modulated_conv(x, self.weight, self.affine(w), up=self.up)
+        out, scale = modulated_conv(x, self.weight, self.affine(w), up=self.up, once=once)
         maps = self.noise[None, None] if noise is None else noise.view(-1, 1, self.side, self.side)
         kind = out.dtype
         return finish(out, scale.to(kind), maps.to(kind), self.noise_strength.to(kind), self.bias.to(kind), CLAMP)
@@ -103,28 +105,29 @@ class Synthesis(nn.Module):
         self.styles = len(steps) + 1
         self.noise_numbers = sum(side * side for side, *_ in steps)
 
-    def forward(self, ws: Tensor, noise: Tensor | None = None) -> Tensor:
+    def forward(self, ws: Tensor, noise: Tensor | None = None, once: bool = False) -> Tensor:
         """Make images.
 
         Args:
             ws: (N, styles, latent).
             noise: standard normal, (N, noise_numbers); None: the fixed maps, so that the same w is the same image.
+            once: see :func:`~octosr.techniques.apa.modulated.modulated_conv`.
 
         Returns:
             (N, 3, R, R), about -1 to 1, in the precision of the weights.
         """
         with precisions(ws.device, self.constant.dtype) as low:
-            return self._images(ws.to(self.constant.dtype), noise, low)
+            return self._images(ws.to(self.constant.dtype), noise, low, once and suits(self.constant))
 
-    def _images(self, ws: Tensor, noise: Tensor | None, low: torch.dtype) -> Tensor:
+    def _images(self, ws: Tensor, noise: Tensor | None, low: torch.dtype, once: bool) -> Tensor:
         per_layer = ws.unbind(1)
         parts = [None] * len(self.convs) if noise is None else noise.split([c.side**2 for c in self._convs()], 1)
         x = self.constant.expand(len(ws), -1, -1, -1)
-        if self._convs()[0].weight.is_contiguous(memory_format=torch.channels_last):
+        if once or self._convs()[0].weight.is_contiguous(memory_format=torch.channels_last):
             x = x.contiguous(memory_format=torch.channels_last)
         image: Tensor | None = None
         for index, conv in enumerate(self._convs()):
-            x = conv(x.to(low) if conv.side >= self.low_from else x, per_layer[index], parts[index])
+            x = conv(x.to(low) if conv.side >= self.low_from else x, per_layer[index], parts[index], once)
             if index % 2 == 0:
                 colours = self.colours[index // 2](x, per_layer[index + 1])
                 image = colours if image is None else image_up(image) + colours
@@ -148,7 +151,7 @@ class Generator(nn.Module):
         w = self.mapping.truncate(self.mapping(z), psi)
         return w[:, None].expand(-1, self.synthesis.styles, -1)
 
-    def forward(self, z: Tensor, psi: float = 1.0) -> Tensor:
+    def forward(self, z: Tensor, psi: float = 1.0, once: bool = False) -> Tensor:
         """Images of latents with the fixed noise, (N, latent) -> (N, 3, R, R)."""
-        images: Tensor = self.synthesis(self.styles(z, psi))
+        images: Tensor = self.synthesis(self.styles(z, psi), once=once)
         return images
