@@ -3,9 +3,6 @@
 The arithmetic is that of :mod:`octosr.nn.winograd`. There feature maps stay tiles through a whole network; here they
 come and go as (B, C, H, W), so that a network may have other layers in between. It is done in bands, a few rows of
 blocks each, so that what is transformed stays in a core's cache, and each core works on images of its own.
-
-Nearest-neighbour enlargement before the convolution costs nothing: the 6x6 patch that a 4x4 block of outputs sees is
-then one of 4x4 small pixels, and the matrix that transforms it takes these.
 """
 
 from __future__ import annotations
@@ -18,7 +15,6 @@ from itertools import pairwise
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -28,41 +24,38 @@ from octosr.nn.winograd import BLOCK, DATA, FILTER, OUTPUT, Workspace, suits
 BAND_NUMBERS = 2**16
 """Blocks of a band times channels: its transform has 36 numbers for each, 9 MB in float32."""
 LEAST_CHANNELS, LEAST_SIDE = 48, 32
-"""What makes it worth the transforms, see ``benchmarks/convolution.py``."""
-_BEFORE = float(DATA[0, 0])
+"""What makes it worth the transforms; ``benchmarks/convolution.py`` measures it."""
+_INNER, _BEFORE = DATA[:, 1:5].contiguous(), float(DATA[0, 0])
 _local = threading.local()
 
 
-def worthwhile(x: Tensor, outputs: int, *, doubling: bool = False) -> bool:
+def worthwhile(x: Tensor, outputs: int) -> bool:
     """Whether :func:`conv3x3` can do it and is faster than PyTorch's convolution.
 
     Args:
         x: (B, C, H, W).
         outputs: channels that come out.
-        doubling: see :func:`conv3x3`.
     """
-    scale = 2 if doubling else 1
-    fits = all(scale * length % BLOCK == 0 and scale * length >= LEAST_SIDE for length in x.shape[-2:])
+    fits = all(length % BLOCK == 0 and length >= LEAST_SIDE for length in x.shape[-2:])
     return fits and min(x.shape[1], outputs) >= LEAST_CHANNELS and suits(x)
 
 
-def conv3x3(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, doubling: bool = False) -> Tensor:
+def conv3x3(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """``conv2d(x, weight, bias, padding=1)``, differentiable once.
 
     Args:
-        x: (B, I, H, W), H and W multiples of 4, or of 2 with ``doubling``; fastest in channels_last memory.
+        x: (B, I, H, W), H and W multiples of 4; fastest in channels_last memory.
         weight: (O, I, 3, 3).
         bias: (O,).
-        doubling: nearest-neighbour enlargement by 2 first.
 
     Returns:
-        (B, O, H, W), or of twice the sides with ``doubling``, in channels_last memory.
+        (B, O, H, W), in channels_last memory.
 
     >>> x, weight = torch.randn(2, 3, 8, 12).double(), torch.randn(5, 3, 3, 3).double()
-    >>> torch.allclose(conv3x3(x, weight), F.conv2d(x, weight, padding=1))
+    >>> torch.allclose(conv3x3(x, weight), torch.nn.functional.conv2d(x, weight, padding=1))
     True
     """
-    result: Tensor = _Conv3x3.apply(x, weight, bias, 2 if doubling else 1)
+    result: Tensor = _Conv3x3.apply(x, weight, bias)
     return result
 
 
@@ -70,19 +63,19 @@ class _Conv3x3(torch.autograd.Function):
     """Keeps the maps and the transformed filters."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, scale: int) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         filters = _transform_filters(weight)
-        ctx.scale, ctx.filters = scale, filters
+        ctx.filters = filters
         ctx.save_for_backward(x, weight)
         count, _, height, width = x.shape
         maps = x.permute(0, 2, 3, 1)
-        shape = (count, len(weight), height * scale, width * scale)
+        shape = (count, len(weight), height, width)
         # Not a view: callers may overwrite it under autograd.
         result = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
         out = result.permute(0, 2, 3, 1)
 
         def some(images: slice) -> None:
-            for band in _bands(maps[images], scale, max(weight.shape[:2])):
+            for band in _bands(maps[images], max(weight.shape[:2])):
                 products = _buffer("products", (36, band.blocks, len(weight)), x)
                 torch.bmm(_patches(band, maps[images]), filters.mT, out=products)
                 _finish(products, band, out[images], bias)
@@ -94,13 +87,13 @@ class _Conv3x3(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
-        wants_x, wants_weight, wants_bias, _ = ctx.needs_input_grad
+        wants_x, wants_weight, wants_bias = ctx.needs_input_grad
         maps, gradient = x.permute(0, 2, 3, 1), gradients[0].permute(0, 2, 3, 1)
         of_maps = maps.new_empty(maps.shape) if wants_x else None
 
         def some(images: slice) -> Tensor | None:
             total: Tensor | None = None
-            for band in _bands(maps[images], ctx.scale, max(weight.shape[:2])):
+            for band in _bands(maps[images], max(weight.shape[:2])):
                 products = _finish_transposed(band, gradient[images])
                 if wants_weight:
                     patches = _patches(band, maps[images])
@@ -121,7 +114,7 @@ class _Conv3x3(torch.autograd.Function):
                 sums[0].add_(other)
             of_weight = _transform_filters_transposed(sums[0])
         of_bias = gradient.sum((0, 1, 2)) if wants_bias else None
-        return None if of_maps is None else of_maps.permute(0, 3, 1, 2), of_weight, of_bias, None
+        return None if of_maps is None else of_maps.permute(0, 3, 1, 2), of_weight, of_bias
 
 
 @dataclass(frozen=True)
@@ -133,7 +126,6 @@ class _Band:
         top: first row of blocks.
         bottom: the row after the last.
         shape: images, rows and columns of blocks.
-        side: of what a block is in the maps that come in, 4 pixels, or 2 where they are doubled.
         last: whether no rows follow.
     """
 
@@ -141,7 +133,6 @@ class _Band:
     top: int
     bottom: int
     shape: tuple[int, int, int]
-    side: int
     last: bool
 
     @property
@@ -149,18 +140,14 @@ class _Band:
         """How many."""
         return math.prod(self.shape)
 
-    def inner(self, like: Tensor) -> Tensor:
-        """(6, side): what the patch's transform makes of the pixels inside the block; the rims come in by themselves."""
-        return DATA[:, 1:5].unflatten(1, (self.side, BLOCK // self.side)).sum(2).to(like.dtype)
-
-    def rows(self, maps: Tensor, side: int) -> Tensor:
-        """The band's pixels block by block, a view: (N, H, W, C) to (side, side, n, rows, columns, C)."""
-        part = maps[self.images, side * self.top : side * self.bottom]
-        return part.unflatten(2, (-1, side)).unflatten(1, (-1, side)).permute(2, 4, 0, 1, 3, 5)
+    def pixels(self, maps: Tensor) -> Tensor:
+        """Block by block, a view: (N, H, W, C) to (4, 4, n, rows, columns, C)."""
+        part = maps[self.images, BLOCK * self.top : BLOCK * self.bottom]
+        return part.unflatten(2, (-1, BLOCK)).unflatten(1, (-1, BLOCK)).permute(2, 4, 0, 1, 3, 5)
 
     def line(self, maps: Tensor, row: int) -> Tensor:
-        """One line of pixels, a view: (N, H, W, C) to (side, n, columns, C)."""
-        return maps[self.images, row].unflatten(1, (-1, self.side)).permute(2, 0, 1, 3)
+        """One line of pixels, a view: (N, H, W, C) to (4, n, columns, C)."""
+        return maps[self.images, row].unflatten(1, (-1, BLOCK)).permute(2, 0, 1, 3)
 
 
 def _shares(count: int) -> list[slice]:
@@ -170,17 +157,16 @@ def _shares(count: int) -> list[slice]:
     return [slice(a, b) for a, b in pairwise(edges)]
 
 
-def _bands(maps: Tensor, scale: int, channels: int) -> Iterator[_Band]:
+def _bands(maps: Tensor, channels: int) -> Iterator[_Band]:
     """Some rows of an image, or where images are small some whole images, (N, H, W, C)."""
-    side = BLOCK // scale
-    count, rows, columns = len(maps), maps.shape[1] // side, maps.shape[2] // side
+    count, rows, columns = len(maps), maps.shape[1] // BLOCK, maps.shape[2] // BLOCK
     most = max(BAND_NUMBERS // channels, 1)
     images, height = max(most // (rows * columns), 1), min(max(most // columns, 1), rows)
     for first in range(0, count, images):
         last = min(first + images, count)
         for top in range(0, rows, height):
             bottom = min(top + height, rows)
-            yield _Band(slice(first, last), top, bottom, (last - first, bottom - top, columns), side, bottom == rows)
+            yield _Band(slice(first, last), top, bottom, (last - first, bottom - top, columns), bottom == rows)
 
 
 def _buffer(name: str, shape: tuple[int, ...], like: Tensor) -> Tensor:
@@ -212,18 +198,18 @@ def _patches(band: _Band, maps: Tensor) -> Tensor:
     A patch has one row (column) of the block before and one of the block after. Each enters one of the six
     combinations only, and is added to it by itself: nothing has to be padded.
     """
-    side, inner, shape = band.side, band.inner(maps), (*band.shape, maps.shape[3])
-    tiles = _buffer("tiles", (side, side, *shape), maps).copy_(band.rows(maps, side))
-    rows = _buffer("rows", (6, side, *shape), maps)
-    torch.mm(inner, tiles.view(side, -1), out=rows.view(6, -1))
+    inner, shape = _INNER.to(maps.dtype), (*band.shape, maps.shape[3])
+    tiles = _buffer("tiles", (BLOCK, BLOCK, *shape), maps).copy_(band.pixels(maps))
+    rows = _buffer("rows", (6, BLOCK, *shape), maps)
+    torch.mm(inner, tiles.view(BLOCK, -1), out=rows.view(6, -1))
     rows[0, :, :, 1:].add_(tiles[-1, :, :, :-1], alpha=_BEFORE)
     rows[5, :, :, :-1].add_(tiles[0, :, :, 1:])
     if band.top:
-        rows[0, :, :, 0].add_(band.line(maps, side * band.top - 1), alpha=_BEFORE)
+        rows[0, :, :, 0].add_(band.line(maps, BLOCK * band.top - 1), alpha=_BEFORE)
     if not band.last:
-        rows[5, :, :, -1].add_(band.line(maps, side * band.bottom))
+        rows[5, :, :, -1].add_(band.line(maps, BLOCK * band.bottom))
     patches = _buffer("patches", (6, 6, *shape), maps)
-    torch.bmm(inner.expand(6, -1, -1), rows.view(6, side, -1), out=patches.view(6, 6, -1))
+    torch.bmm(inner.expand(6, -1, -1), rows.view(6, BLOCK, -1), out=patches.view(6, 6, -1))
     patches[:, 0, :, :, 1:].add_(rows[:, -1, :, :, :-1], alpha=_BEFORE)
     patches[:, 5, :, :, :-1].add_(rows[:, 0, :, :, 1:])
     return patches.view(36, band.blocks, -1)
@@ -231,23 +217,23 @@ def _patches(band: _Band, maps: Tensor) -> Tensor:
 
 def _patches_transposed(patches: Tensor, band: _Band, maps: Tensor) -> None:
     """The adjoint of :func:`_patches`; bands come from top to bottom, and this one's rims go to its neighbours."""
-    side, inner, shape = band.side, band.inner(maps).T, (*band.shape, maps.shape[3])
+    inner, shape = _INNER.T.to(maps.dtype), (*band.shape, maps.shape[3])
     patches = patches.view(6, 6, *shape)
-    rows = _buffer("rows", (6, side, *shape), maps)
-    torch.bmm(inner.expand(6, -1, -1), patches.view(6, 6, -1), out=rows.view(6, side, -1))
+    rows = _buffer("rows", (6, BLOCK, *shape), maps)
+    torch.bmm(inner.expand(6, -1, -1), patches.view(6, 6, -1), out=rows.view(6, BLOCK, -1))
     rows[:, -1, :, :, :-1].add_(patches[:, 0, :, :, 1:], alpha=_BEFORE)
     rows[:, 0, :, :, 1:].add_(patches[:, 5, :, :, :-1])
-    tiles = _buffer("tiles", (side, side, *shape), maps)
-    torch.mm(inner, rows.view(6, -1), out=tiles.view(side, -1))
+    tiles = _buffer("tiles", (BLOCK, BLOCK, *shape), maps)
+    torch.mm(inner, rows.view(6, -1), out=tiles.view(BLOCK, -1))
     tiles[-1, :, :, :-1].add_(rows[0, :, :, 1:], alpha=_BEFORE)
     tiles[0, :, :, 1:].add_(rows[5, :, :, :-1])
     if band.top:
-        line = band.line(maps, side * band.top)  # the band above left its share there
+        line = band.line(maps, BLOCK * band.top)  # the band above left its share there
         tiles[0, :, :, 0].add_(line)
-        band.line(maps, side * band.top - 1).add_(rows[0, :, :, 0], alpha=_BEFORE)
-    band.rows(maps, side).copy_(tiles)
+        band.line(maps, BLOCK * band.top - 1).add_(rows[0, :, :, 0], alpha=_BEFORE)
+    band.pixels(maps).copy_(tiles)
     if not band.last:
-        band.line(maps, side * band.bottom).copy_(rows[5, :, :, -1])
+        band.line(maps, BLOCK * band.bottom).copy_(rows[5, :, :, -1])
 
 
 def _finish(products: Tensor, band: _Band, maps: Tensor, bias: Tensor | None) -> None:
@@ -257,7 +243,7 @@ def _finish(products: Tensor, band: _Band, maps: Tensor, bias: Tensor | None) ->
     torch.mm(matrix, products.view(6, -1), out=half.view(BLOCK, -1))
     result = _buffer("result", (BLOCK, BLOCK, *shape), maps)
     torch.bmm(matrix.expand(BLOCK, -1, -1), half.view(BLOCK, 6, -1), out=result.view(BLOCK, BLOCK, -1))
-    place = band.rows(maps, BLOCK)
+    place = band.pixels(maps)
     if bias is None:
         place.copy_(result)
     else:
@@ -267,7 +253,7 @@ def _finish(products: Tensor, band: _Band, maps: Tensor, bias: Tensor | None) ->
 def _finish_transposed(band: _Band, maps: Tensor) -> Tensor:
     """The adjoint of :func:`_finish` without its bias: maps (N, H, W, O) to products (36, blocks, O)."""
     matrix, shape = OUTPUT.to(maps.dtype).T, (*band.shape, maps.shape[3])
-    result = _buffer("result", (BLOCK, BLOCK, *shape), maps).copy_(band.rows(maps, BLOCK))
+    result = _buffer("result", (BLOCK, BLOCK, *shape), maps).copy_(band.pixels(maps))
     half = _buffer("half", (BLOCK, 6, *shape), maps)
     torch.bmm(matrix.expand(BLOCK, -1, -1), result.view(BLOCK, BLOCK, -1), out=half.view(BLOCK, 6, -1))
     products = _buffer("products", (6, 6, *shape), maps)

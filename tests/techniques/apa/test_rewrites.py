@@ -11,8 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from octosr.techniques.apa.activation import finish, leaky_clamp
+from octosr.techniques.apa.discriminator import Discriminator
 from octosr.techniques.apa.modulated import demodulation, modulated_conv, modulated_rgb
 from octosr.techniques.apa.resample import conv_down, conv_up, image_down, image_up
+from octosr.techniques.apa.synthesis import Generator
 
 TAPS = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=torch.float64)
 FILTER = TAPS[:, None] * TAPS / 64
@@ -132,3 +134,30 @@ def test_twice_differentiable() -> None:
     ]
     for function, inputs in functions:
         assert torch.autograd.gradgradcheck(function, inputs)
+
+
+def test_the_main_phases_convolutions_equal_the_others() -> None:
+    """Wide enough that fast ones are used, at 64 pixels: images, scores and the gradients of both networks."""
+    generator, discriminator = Generator(64, 1 / 8, 2, latent=8).double(), Discriminator(64, 1 / 8, 2).double()
+    z, noise = double(2, 8), double(2, generator.synthesis.noise_numbers)
+    found = []
+    for once in (False, True):
+        images = generator.synthesis(generator.styles(z), noise, once=once)
+        scores = discriminator(images, once=once)
+        parameters = [p for network in (generator, discriminator) for p in network.parameters()]
+        gradients = torch.autograd.grad(scores.square().sum(), parameters, allow_unused=True)
+        found.append([images, scores, *(g for g in gradients if g is not None)])
+    assert "Conv3x3" in names_of_graph(scores)
+    for one, two in zip(*found, strict=True):
+        assert torch.allclose(one, two, rtol=1e-9, atol=1e-9)
+
+
+def names_of_graph(value: Tensor) -> str:
+    """The names of all nodes that lead to a value."""
+    nodes, left = set(), [value.grad_fn]
+    while left:
+        node = left.pop()
+        if node is not None and node not in nodes:
+            nodes.add(node)
+            left += [parent for parent, _ in node.next_functions]
+    return " ".join(node.name() for node in nodes)
