@@ -36,7 +36,8 @@ def run(composer: Composer, tmp_path: Path) -> Callable[..., dict[str, Path]]:
 
     def call(*overrides: str, input: str = "in") -> dict[str, Path]:
         where = [f"input='{tmp_path / input}'", f"output={tmp_path / 'out'}", f"output_root={tmp_path / 'runs'}"]
-        predict(composer("predict", "hardware=cpu", *where, *overrides))
+        chosen = [] if any(o.startswith("technique=") for o in overrides) else ["technique=bicubic"]
+        predict(composer("predict", "hardware=cpu", *chosen, *where, *overrides))
         return written(tmp_path)
 
     return call
