@@ -37,6 +37,7 @@ bench: $(VENV)/.dev   ## what is fast, measured
 	$(BIN)/python benchmarks/degradation.py
 	$(BIN)/python benchmarks/metrics.py
 	$(BIN)/python benchmarks/report.py
+	$(BIN)/python benchmarks/ddp_equality.py
 	@if [ -n "$(UPSTREAM)" ]; then \
 	  $(BIN)/python benchmarks/dan_parity.py --upstream $(UPSTREAM) && \
 	  $(BIN)/python benchmarks/dan_train_step.py --upstream $(UPSTREAM); \

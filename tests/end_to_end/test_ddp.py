@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -60,3 +62,49 @@ def test_two_processes_equal_one(tmp_path: Path, demo_cache: Path) -> None:
     assert scores[0]["image"].tolist() == scores[1]["image"].tolist()
     assert len(scores[0]) == 3
     assert scores[1]["niqe"].to_numpy() == pytest.approx(scores[0]["niqe"].to_numpy(), rel=0.02)
+
+
+@pytest.mark.slow
+def test_two_nodes_equal_one_process(tmp_path: Path, demo_cache: Path) -> None:
+    """Two torchrun agents, as on two machines, with one process each."""
+    data = tmp_path / "data"
+    build_standins(data, ["isaid"], build_demo(demo_cache), count=3)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    agent = [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1", "--rdzv-backend=c10d"]
+    agent += [f"--rdzv-endpoint=127.0.0.1:{port}", "--rdzv-id=octosr", "--local-addr=127.0.0.1"]
+    shared = ["train.py", "technique=dan", "dataset=isaid", "experiment=tiny", "logger=none", f"data.root={data}"]
+    shared += [f"output_root={tmp_path}", "trainer.max_steps=4", "trainer.limit_val_batches=0"]
+    nodes = ["hardware=ddp_cpu", "trainer.devices=1", "trainer.num_nodes=2", "data.batch_size=2"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    agents = [
+        subprocess.Popen([*agent, *shared, *nodes], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    try:
+        for process in agents:
+            assert process.wait(280) == 0, process.stderr.read()[-3000:] if process.stderr else ""
+    finally:
+        for process in agents:
+            process.kill()
+    run(*shared, "technique.name=alone", "hardware=cpu", "data.batch_size=4")
+    alone, both = (
+        torch.load(tmp_path / f"checkpoints/{name}/isaid/last.ckpt", weights_only=True)["state_dict"]
+        for name in ("alone", "dan")
+    )
+    assert max(float((alone[key] - value).abs().max()) for key, value in both.items()) < 1e-5
+
+
+@pytest.mark.slow
+def test_four_processes_equal_one_in_every_phase() -> None:
+    """BlindSR and MoESR, by the benchmark; the others have tests of their own for two processes."""
+    command = [sys.executable, "benchmarks/ddp_equality.py", "--processes", "4", "--json", "--techniques"]
+    done = subprocess.run(
+        [*command, "blindsr", "moesr"], cwd=ROOT, capture_output=True, text=True, timeout=280, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    rows = {row["technique"]: row for row in json.loads(done.stdout)}
+    assert rows["blindsr"]["loss"] < 1e-5
+    assert rows["blindsr"]["weight"] < 1e-5
+    assert rows["moesr"]["loss"] < 1e-3  # KEN's first gradients are near zero, and Adam makes steps of their rounding
