@@ -90,7 +90,7 @@ def test_callbacks_build(tmp_path: Path, name: str, ema: bool) -> None:
                 "+technique.name=dan",
                 "+dataset.name=isaid",
                 "+time_limit={total: 4d, allocation: 04:00:00, margin: 2m}",
-                "+diversity={samples: 50, warn_below: 0.4, fail_below: 0.1, far_above: 3}",
+                "+diversity={samples: 50, warn_below: 0.4, fail_below: 0.1, far_above: 3, gap_above: 0.1}",
             ]
         )
     built = {key: instantiate(node) for key, node in config.callbacks.items()}

@@ -108,7 +108,7 @@ def test_collapse_is_said_with_the_figures(spread: float, severity: str) -> None
     assert level == severity
     assert line.startswith("mode collapse")
     assert f"{found.pairwise_ratio:.2f}x the {found.pairwise_reals:.3f}" in line
-    assert findings(found, warn_below=found.pairwise_ratio * 0.99, fail_below=0) == []
+    assert findings(found, warn_below=found.pairwise_ratio * 0.99, fail_below=0, gap_above=10) == []
 
 
 def test_copies_are_memorisation_also_when_they_are_mirrored() -> None:
@@ -130,7 +130,11 @@ def test_noise_is_varied_but_not_fine() -> None:
     (level, line), *more = findings(found)
     assert (level, more) == ("warn", [])
     assert line.startswith("unlike the training images: a sample's distance")
-    assert findings(found, far_above=100) == []
+    (level, line), *more = findings(found, far_above=100)  # far as a set still
+    assert (level, more) == ("warn", [])
+    assert line.startswith("unlike the training images: as sets")
+    assert f"{found.gap:.2f}x" in line
+    assert findings(found, far_above=100, gap_above=found.gap) == []
 
 
 def test_too_few_or_equal_real_images_give_no_verdict() -> None:

@@ -14,7 +14,15 @@ from torch import Tensor
 from octosr.callbacks.length import KimgInterval
 from octosr.callbacks.samples import samples
 from octosr.errors import ConfigError
-from octosr.metrics.functional.diversity import FAIL_BELOW, FAR_ABOVE, WARN_BELOW, Diversity, diversity, findings
+from octosr.metrics.functional.diversity import (
+    FAIL_BELOW,
+    FAR_ABOVE,
+    GAP_ABOVE,
+    WARN_BELOW,
+    Diversity,
+    diversity,
+    findings,
+)
 from octosr.techniques.base import GenerativeTechnique
 
 log = logging.getLogger(__name__)
@@ -36,6 +44,7 @@ class DiversityAlarm(Callback):
         warn_below: ratio to the real images below which there is a warning.
         fail_below: ratio below which it is an error.
         far_above: ratio above which samples are unlike the training images, a warning too.
+        gap_above: gap above which they are, as a set, as before training.
 
     Raises:
         ConfigError: limits that are no limits.
@@ -48,6 +57,7 @@ class DiversityAlarm(Callback):
         warn_below: float = WARN_BELOW,
         fail_below: float = FAIL_BELOW,
         far_above: float = FAR_ABOVE,
+        gap_above: float = GAP_ABOVE,
     ) -> None:
         if samples < 2:
             raise ConfigError(f"diversity.samples must be 2 or more, to be compared with each other, but is {samples}.")
@@ -55,7 +65,8 @@ class DiversityAlarm(Callback):
             raise ConfigError(
                 f"diversity.fail_below={fail_below:g} must not be above diversity.warn_below={warn_below:g}."
             )
-        self.samples, self.warn_below, self.fail_below, self.far_above = samples, warn_below, fail_below, far_above
+        self.samples, self.warn_below, self.fail_below = samples, warn_below, fail_below
+        self.far_above, self.gap_above = far_above, gap_above
         self.last: Diversity | None = None
         self._interval = KimgInterval(every_kimg)
         self._worst: dict[str, str] = {}
@@ -85,7 +96,7 @@ class DiversityAlarm(Callback):
         for logger in trainer.loggers:
             known = {key: value for key, value in values.items() if not math.isnan(value)}
             logger.log_metrics(known, step=trainer.global_step)
-        lines = findings(found, self.warn_below, self.fail_below, self.far_above)
+        lines = findings(found, self.warn_below, self.fail_below, self.far_above, self.gap_above)
         now = {line.split(":")[0]: severity for severity, line in lines}
         for severity, line in lines:
             what = line.split(":")[0]

@@ -121,7 +121,7 @@ def measure_diversity(cfg: DictConfig, cell: Cell, device: Callable[[], torch.de
         content = _measure(samples, images, readable, [path.stem for path in bank.paths], lpips, inception, device)
     content |= {
         "key": key, "technique": cell.technique, "dataset": cell.dataset, "kind": cell.kind,
-        "filter": filter, "limits": {n: float(cfg.diversity[n]) for n in ("warn_below", "fail_below", "far_above")},
+        "filter": filter, "limits": {name: float(cfg.diversity[name]) for name in _LIMITS},
     }  # fmt: skip
     content["findings"] = _findings(content["distances"], content["limits"])
     if cell.kind == "stand-in":
@@ -202,6 +202,7 @@ def _measure(
 
 
 _MEASURED = ("pairwise", "pairwise_reals", "nearest", "nearest_reals", "energy")
+_LIMITS = ("warn_below", "fail_below", "far_above", "gap_above")
 _NUMBERS = (*_MEASURED, "pairwise_ratio", "nearest_ratio", "gap")
 
 

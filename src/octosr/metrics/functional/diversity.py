@@ -24,6 +24,9 @@ WARN_BELOW, FAIL_BELOW = 0.5, 0.2
 """Of the real images' distance: below the first a set of samples is suspect, below the second it is a failure."""
 FAR_ABOVE = 3.0
 """So many times as far from the training images as these from each other: the samples are something else, say noise."""
+GAP_ABOVE = 0.1
+"""Energy distance in units of the real images' mean distance: sets of one kind are below 0.02, those of untrained
+generators from 0.12 on, although these are varied and no farther from single training images than real ones are."""
 
 
 def distances(a: Tensor, b: Tensor) -> Tensor:
@@ -142,7 +145,11 @@ def diversity(samples: Tensor, reals: Tensor) -> Diversity:
 
 
 def findings(
-    found: Diversity, warn_below: float = WARN_BELOW, fail_below: float = FAIL_BELOW, far_above: float = FAR_ABOVE
+    found: Diversity,
+    warn_below: float = WARN_BELOW,
+    fail_below: float = FAIL_BELOW,
+    far_above: float = FAR_ABOVE,
+    gap_above: float = GAP_ABOVE,
 ) -> list[tuple[str, str]]:
     """What is suspicious, in words with the figures.
 
@@ -152,6 +159,8 @@ def findings(
         fail_below: below which it is a ``fail``.
         far_above: ratio above which samples are unlike the training images, a ``warn``: nothing that is varied because
             it is noise is fine.
+        gap_above: :attr:`Diversity.gap` above which samples are unlike the training images as a set, a ``warn``: so
+            are those of a generator that has not learnt yet.
 
     Returns:
         (``warn`` or ``fail``, one line) for collapse and for memorisation, or for samples that are unlike the training
@@ -171,6 +180,10 @@ def findings(
         line = _line(f"unlike the training images: {nearest}", found.nearest, found.nearest_ratio, found.nearest_reals,
                      f"limit {far_above:g}x")  # fmt: skip
         lines.append(("warn", line))
+    elif not lines and found.gap > gap_above:  # a collapsed set is far from them too, and that is said already
+        line = f"unlike the training images: as sets they are {found.energy:.3f} apart"
+        lines.append(("warn", f"{line}, {found.gap:.2f}x the {found.pairwise_reals:.3f} between two real images "
+                              f"(limit {gap_above:g}x; not learnt yet, or not enough)"))  # fmt: skip
     return lines
 
 
