@@ -15,10 +15,14 @@ from octosr.techniques.moesr.symmetry import turn_filters
 
 
 class Stack(NamedTuple):
-    """The weights of N networks: per level (one for each x2) and convolution (N, out, in, 3, 3) and (N, out)."""
+    """The weights of N networks: per level (one for each x2) and convolution (N, out, in, 3, 3) and (N, out).
+
+    ``winograd`` allows fast convolution on CPUs.
+    """
 
     weights: list[list[Tensor]]
     biases: list[list[Tensor]]
+    winograd: bool = False
 
     def tensors(self) -> list[Tensor]:
         """All of them in a flat list."""
@@ -29,6 +33,7 @@ class Stack(NamedTuple):
         return Stack(
             [[function(t) for t in level] for level in self.weights],
             [[function(t) for t in level] for level in self.biases],
+            self.winograd,
         )
 
     def like(self, tensors: list[Tensor]) -> Stack:
@@ -45,9 +50,13 @@ class Stack(NamedTuple):
         Returns:
             A tensor (N, B, 3, 2^l h, 2^l w) for each level l.
         """
+        return [made for (made,) in self.enlarge_all([lr])]
+
+    def enlarge_all(self, lr: Sequence[Tensor]) -> list[list[Tensor]]:
+        """As :meth:`enlarge` for images of several sizes; for each level those of each size."""
         found = []
         for weights, biases in zip(self.weights, self.biases, strict=True):
-            lr = enlarge_stack(lr, weights, biases)
+            lr = enlarge_stack(lr, weights, biases, self.winograd)
             found.append(lr)
         return found
 
@@ -59,11 +68,12 @@ class ExpertBank(nn.Module):
         scale: 2, 4 or 8.
         features: width of every network.
         layers: convolutions of every network.
+        winograd: allow fast convolution on CPUs (the same numbers up to rounding), see :mod:`octosr.nn.chain`.
     """
 
-    def __init__(self, scale: int, features: int = 64, layers: int = 12) -> None:
+    def __init__(self, scale: int, features: int = 64, layers: int = 12, winograd: bool = True) -> None:
         super().__init__()
-        self.scale, self.features, self.layers = scale, features, layers
+        self.scale, self.features, self.layers, self.winograd = scale, features, layers, winograd
         self.levels = round(math.log2(scale))
         count = len(EXPERTS)
         shapes = expert_channels(features, layers)
@@ -86,13 +96,14 @@ class ExpertBank(nn.Module):
         return Stack(
             [[w[experts] for w in weights[part]] for part in by_level],
             [[b[experts] for b in biases[part]] for part in by_level],
+            self.winograd,
         )
 
     def turned_stack(self, experts: Tensor, symmetries: Tensor, official_quirks: bool = False) -> Stack:
         """Copies of experts' weights with the filters turned, which serve settings of the grid on unturned images."""
         stack = self.stack(experts)
         weights = [[turn_filters(w.detach(), symmetries, official_quirks) for w in level] for level in stack.weights]
-        return Stack(weights, [[b.detach().clone() for b in level] for level in stack.biases])
+        return Stack(weights, [[b.detach().clone() for b in level] for level in stack.biases], self.winograd)
 
     @torch.no_grad()
     def broadcast(self, expert: int) -> None:

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from octosr.cores import map_on_cores
 from octosr.errors import ConfigError
+from octosr.nn import chain
 from octosr.techniques.moesr.bank import Stack
 from octosr.techniques.moesr.plan import Block, Plan, crop_sizes, one_cycle
 from octosr.techniques.moesr.stage import MoESRStage
@@ -125,7 +126,11 @@ def _tuned(stage: MoESRStage, lr: Tensor, parameters: Tensor, settings: FineTuni
 
 def tune_stack(stage: MoESRStage, stack: Stack, lr: Tensor, parameters: Tensor, settings: FineTuning) -> Stack:
     """Fine-tune the network of each image; a new stack."""
-    parts = min(torch.get_num_threads(), len(lr)) if lr.device.type == "cpu" else 1
+    parts = 1
+    if lr.device.type == "cpu":
+        # Fast convolutions run one network at a time: then an image's maps alone are in the cache.
+        fast = stack.winograd and chain.suits(lr, stack.weights[0])
+        parts = len(lr) if fast else min(torch.get_num_threads(), len(lr))
     shares = torch.arange(len(lr), device=lr.device).tensor_split(parts)
     tuned = map_on_cores(
         lambda share: _Tuner(stage, stack.map(lambda t: t[share]), lr[share], parameters[share], settings).run(),

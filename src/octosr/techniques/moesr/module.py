@@ -69,6 +69,7 @@ class MoESR(PhasedTraining):
         hr_patch: side of the HR crops asked for; None for what the largest stage needs.
         gate_crop: gate on crops of this side in LR pixels; None: on whole images.
         gate_crops: so many of them.
+        winograd: allow fast convolution on CPUs (ours; the same numbers up to rounding), see :mod:`octosr.nn.chain`.
         finetune: the fine-tuning: ``preset`` (fast or paper) and what differs from it, see ``FineTuning``.
         official_quirks: do what the public code does where we think it is wrong, to reproduce it.
         seed: of the kernels drawn in training and of the crops in fine-tuning.
@@ -107,6 +108,7 @@ class MoESR(PhasedTraining):
         hr_patch: int | None = None,
         gate_crop: int | None = None,
         gate_crops: int = 4,
+        winograd: bool = True,
         finetune: Mapping[str, Any] | None = None,
         official_quirks: bool = False,
         seed: int = 0,
@@ -141,7 +143,10 @@ class MoESR(PhasedTraining):
         )
         self.finetuning = FineTuning.of(finetune or {}, official_quirks=self.official_quirks, seed=self.seed)
         self.stage_networks = nn.ModuleDict(
-            {f"x{s}": MoESRStage(s, features, layers, ise_features, sizes[s], kernel_code) for s in self.stages}
+            {
+                f"x{s}": MoESRStage(s, features, layers, ise_features, sizes[s], kernel_code, bool(winograd))
+                for s in self.stages
+            }
         )
         if hr_patch is None:
             needed = max(s.scale * max(lr_patch, s.smallest_side) + s.kernel_size - 1 for s in self.all_stages())

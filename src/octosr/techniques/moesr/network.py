@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from octosr.degradation.aligned import parameters_of
+from octosr.nn import chain
 from octosr.techniques.moesr.grid import BASE_LAMBDAS, variance_factor
 
 KernelCode = Literal["angle", "matrix"]
@@ -197,29 +198,46 @@ def root_covariances(parameters: Tensor) -> Tensor:
     return torch.stack((xx, xy, xy, yy), -1).unflatten(-1, (2, 2))
 
 
-def enlarge_stack(lr: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor]) -> Tensor:
+def enlarge_stack(
+    lr: Sequence[Tensor], weights: Sequence[Tensor], biases: Sequence[Tensor], winograd: bool = False
+) -> list[Tensor]:
     """Run N different experts of one level at once, each on its own images.
 
     Args:
-        lr: (N, B, 3, h, w); N may be 1: all experts get the same images.
+        lr: images (N, B, 3, h, w), of which there may be several sizes; N may be 1: all experts get the same images.
         weights: per convolution (N, out, in, 3, 3).
         biases: per convolution (N, out).
+        winograd: allow fast convolution on CPUs, see :mod:`octosr.nn.chain`.
 
     Returns:
-        (N, B, 3, 2h, 2w).
+        Of each size (N, B, 3, 2h, 2w).
     """
-    count = len(weights[0])
-    enlarged = bicubic(lr.flatten(0, 1), 2).unflatten(0, lr.shape[:2])
+    enlarged = [bicubic(images.flatten(0, 1), 2).unflatten(0, images.shape[:2]) for images in lr]
+    if not winograd or not chain.suits(lr[0], weights):
+        return [images + _grouped(images, weights, biases) for images in enlarged]
+    networks = zip(*(t.unbind() for t in (*weights, *biases)), strict=True)
+    layers = len(weights)
+    found = []
+    for n, network in enumerate(networks):
+        own = [images[n if len(images) > 1 else 0] for images in enlarged]
+        missing = chain.convolve_chain(own, network[:layers], network[layers:])
+        found.append([a + b for a, b in zip(own, missing, strict=True)])
+    return [torch.stack(size) for size in zip(*found, strict=True)]
+
+
+def _grouped(x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor]) -> Tensor:
+    """The convolutions of N networks on (N or 1, B, 3, h, w); (N, B, 3, h, w)."""
+    count, shared = len(weights[0]), len(x) == 1
     # Networks are groups of channels: one grouped convolution a layer runs them all.
-    x = enlarged.transpose(0, 1).flatten(1, 2)
+    x = x.transpose(0, 1).flatten(1, 2)
     if count == 1 and x.device.type == "cpu":
         # The CPU's convolutions reorder other layouts before and after each call.
         x = x.contiguous(memory_format=torch.channels_last)
-    groups = count if len(lr) == count else 1
+    groups = 1 if shared else count
     last = len(weights) - 1
     for number, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
         x = F.conv2d(x, weight.flatten(0, 1), bias.flatten(), padding=1, groups=groups)
         groups = count
         if number < last:
             x = F.relu_(x) if not torch.is_grad_enabled() else F.relu(x)
-    return enlarged + x.unflatten(1, (count, 3)).transpose(0, 1)
+    return x.unflatten(1, (count, 3)).transpose(0, 1)

@@ -91,12 +91,13 @@ class Block(NamedTuple):
     def losses(self, stage: MoESRStage, stack: Stack, step: int, settings: FineTuning) -> Tensor:
         """The total loss of each image at step number ``step`` of this block, (N,)."""
         x = self.x[:, step]
-        enlarged = stack.enlarge(x[:, None])[-1][:, 0]
+        inputs = [x[:, None]] if self.reduced is None else [x[:, None], self.reduced[:, step, None]]
+        made = stack.enlarge_all(inputs)
+        enlarged = made[-1][0][:, 0]
         restored = strided_blur(enlarged, self.kernels, stage.scale)
         cycle = _l1(restored, trim(x, restored))
         if self.reduced is not None:
-            made = stack.enlarge(self.reduced[:, step, None])
-            for image, wanted in zip(made, self.wanted, strict=True):
+            for (_, image), wanted in zip(made, self.wanted, strict=True):
                 cycle = cycle + _l1(image[:, 0], trim(wanted[:, step], image))
         smooth = _l1(self.mask[:, step] * enlarged, self.smooth[:, step])
         return settings.cycle * cycle + settings.interpolation * smooth

@@ -27,6 +27,7 @@ class MoESRStage(nn.Module):
         ise_features: width of ISE.
         kernel_size: side of the blur kernels.
         kernel_code: what KEN's outputs mean.
+        winograd: see :class:`~octosr.techniques.moesr.bank.ExpertBank`.
 
     Attributes:
         expert_steps: (25,) int64, for how many steps each expert is trained.
@@ -39,7 +40,14 @@ class MoESRStage(nn.Module):
     ken_steps: Tensor
 
     def __init__(
-        self, scale: int, features: int, layers: int, ise_features: int, kernel_size: int, kernel_code: KernelCode
+        self,
+        scale: int,
+        features: int,
+        layers: int,
+        ise_features: int,
+        kernel_size: int,
+        kernel_code: KernelCode,
+        winograd: bool = True,
     ) -> None:
         super().__init__()
         self.scale, self.kernel_size = scale, kernel_size
@@ -53,7 +61,7 @@ class MoESRStage(nn.Module):
                     f"x{left} rest has a kernel of {KERNEL_SIZES[left]}. The least is {KERNEL_SIZES[scale // 2]}."
                 )
         self.grid = ExpertGrid(scale)
-        self.bank = ExpertBank(scale, features, layers)
+        self.bank = ExpertBank(scale, features, layers, winograd)
         self.evaluator = SharpnessEvaluator(ise_features)
         self.estimator = KernelEstimator(scale, kernel_code)
         self.register_buffer("expert_steps", torch.zeros(len(EXPERTS), dtype=torch.int64))
