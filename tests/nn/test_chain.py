@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -15,7 +17,7 @@ WIDTHS = [3, 5, 6, 2]
 
 def layers() -> tuple[list[Tensor], list[Tensor]]:
     torch.manual_seed(0)
-    pairs = list(zip(WIDTHS, WIDTHS[1:], strict=False))
+    pairs = list(pairwise(WIDTHS))
     weights = [torch.randn(o, i, 3, 3, dtype=torch.float64, requires_grad=True) for i, o in pairs]
     return weights, [torch.randn(o, dtype=torch.float64, requires_grad=True) for _, o in pairs]
 

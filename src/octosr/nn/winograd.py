@@ -25,7 +25,7 @@ from torch import Tensor
 BLOCK = 4
 """Side of a block of outputs."""
 BAND_NUMBERS = 600_000
-"""Size of a band's transform (2.4 MB in float32): a little more than a core's own cache holds, so that calls are few."""
+"""Size of a band's transform (2.4 MB in float32): about what a core's own cache holds; smaller means more calls."""
 _NODES = (0.0, math.sqrt(0.5), -math.sqrt(0.5), math.sqrt(2.0), -math.sqrt(2.0))
 
 

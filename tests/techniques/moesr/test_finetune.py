@@ -111,6 +111,16 @@ def test_together_is_what_each_is_alone_in_single_precision(make_stage, toleranc
     assert (together - fine_tune(stage, lr, parameters, FineTuning(steps=0))).abs().max() > 1e-2
 
 
+def test_fast_convolutions_fine_tune_alike(make_stage, smooth_images):
+    direct, fast = (make_stage(2, features=48, winograd=w).double() for w in (False, True))
+    assert not direct.bank.winograd
+    lr, parameters = smooth_images(2, 29, 30).double(), PARAMETERS[2][:2].double()
+    settings = FineTuning(steps=3, crop=32, max_rate=1e-3, block=2)
+    found, expected = (fine_tune(stage, lr, parameters, settings) for stage in (fast, direct))
+    assert (found - fine_tune(fast, lr, parameters, FineTuning(steps=0))).abs().max() > 1e-3
+    assert torch.allclose(found, expected, atol=1e-8)
+
+
 def test_fine_tuning_lowers_the_losses_and_leaves_the_bank_alone(make_stage, smooth_images):
     stage, lr, parameters = make_stage(2), smooth_images(2, 48, 48), PARAMETERS[2][:2]
     before = {name: value.clone() for name, value in stage.state_dict().items()}

@@ -29,6 +29,15 @@ def test_scores_are_those_of_85_passes(make_stage, scale, height, width, smooth_
     assert torch.allclose(gating_scores(stage.bank, stage.evaluator, lr), one_by_one(stage, lr), rtol=1e-10)
 
 
+def test_fast_convolutions_score_alike(make_stage, smooth_images):
+    stage, lr = make_stage(2, features=48), smooth_images(1, 27, 30)
+    found = gating_scores(stage.bank, stage.evaluator, lr)
+    stage.bank.winograd = False
+    assert torch.allclose(found, gating_scores(stage.bank, stage.evaluator, lr), rtol=1e-4)
+    exact = gating_scores(stage.double().bank, stage.evaluator, lr.double())
+    assert torch.allclose(found.double(), exact, rtol=1e-4)
+
+
 def test_large_images_are_scored_in_parts_with_the_same_result(make_stage, monkeypatch, smooth_images):
     stage, lr = make_stage(2).double(), smooth_images(3, 30, 26).double()
     whole = gating_scores(stage.bank, stage.evaluator, lr)

@@ -70,6 +70,8 @@ def test_ise_takes_the_enlarged_image_apart_and_is_one_network() -> None:
         x = conv(x)
         x = F.relu(x) if n < 4 else x
     assert torch.allclose(network.judge(sr, network.prepare(enlarged)), x, atol=1e-12)
+    with torch.no_grad():  # the last two convolutions as one
+        assert torch.allclose(network.judge(sr, network.prepare(enlarged)), x, atol=1e-12)
 
 
 @pytest.mark.parametrize("scale", [2, 4, 8])
@@ -84,6 +86,23 @@ def test_a_stack_runs_every_network_as_it_runs_alone(scale: int) -> None:
             for level, network in enumerate(single(bank, expert)):
                 x = network(x)
                 assert torch.allclose(made[level][n], x, atol=1e-12)
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_fast_convolutions_change_rounding_only(scale: int) -> None:
+    direct = randomised(ExpertBank(scale, features=48, layers=3, winograd=False)).double()
+    fast = ExpertBank(scale, features=48, layers=3).double()
+    fast.load_state_dict(direct.state_dict())
+    images = [torch.rand(2, 2, 3, 7, 9, dtype=torch.float64), torch.rand(2, 1, 3, 4, 5, dtype=torch.float64)]
+    results, gradients = [], []
+    for bank in (direct, fast):
+        made = bank.stack([3, 8]).enlarge_all(images)
+        results.append([image for level in made for image in level])
+        gradients.append(torch.autograd.grad(sum(i.square().sum() for i in results[-1]), list(bank.parameters())))
+    names = {type(r.grad_fn.next_functions[0][0]).__name__ for r in results[1]}
+    assert names != {type(r.grad_fn.next_functions[0][0]).__name__ for r in results[0]}  # really another way
+    for one, other in zip((*results[0], *gradients[0]), (*results[1], *gradients[1]), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("symmetry", [0, 1, 2, 3])
