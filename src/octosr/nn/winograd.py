@@ -115,10 +115,10 @@ class _Matrices(NamedTuple):
 @lru_cache
 def _matrices_of(dtype: torch.dtype) -> _Matrices:
     """For the steps on 4 and (wide) on 6 rows or columns."""
-    inner, output = _DATA[:, 1:5].to(dtype), _OUTPUT.to(dtype)
+    inner, output = DATA[:, 1:5].to(dtype), OUTPUT.to(dtype)
     single = (inner, inner.T, output, output.T)
     stacks = [m.contiguous().expand(n, -1, -1) for m in single for n in (BLOCK, BLOCK + 2)]
-    return _Matrices(float(_DATA[0, 0]), *stacks)
+    return _Matrices(float(DATA[0, 0]), *stacks)
 
 
 def to_tiles(images: Tensor) -> Tensor:
@@ -143,7 +143,7 @@ def transform_filter(weight: Tensor) -> Tensor:
 
 def filter_gradient(gradient: Tensor) -> Tensor:
     """The adjoint of :func:`transform_filter`, (36, I, O) to (O, I, 3, 3)."""
-    taps = _FILTER.T.to(gradient.dtype) @ gradient.flatten(1)
+    taps = FILTER.T.to(gradient.dtype) @ gradient.flatten(1)
     return taps.view(3, 3, *gradient.shape[1:]).permute(3, 2, 0, 1).contiguous()
 
 
