@@ -33,7 +33,7 @@ def test_its_weights_load_however_they_are_wrapped(tmp_path: Path, wrap) -> None
     torch.save(wrap(toy.state_dict()), tmp_path / "toy.pth")
     technique = External(target=TARGET, args={"scale": 2}, own_scale=2)
     line = technique.load_weights([tmp_path / "toy.pth"])
-    assert "toy_network.Toy, x2, 84); x8 by network x2 -> network x2 -> network x2" in line
+    assert "(toy_network.Toy); x8 by network x2 -> network x2 -> network x2" in line
     lr = torch.rand(1, 3, 4, 5)
     expected = lr
     with torch.no_grad():

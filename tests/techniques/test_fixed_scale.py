@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from octosr.degradation.resize import resize
 from octosr.errors import ConfigError, MissingWeightsError, WrongWeightsError
-from octosr.techniques.fixed_scale import FixedScale, FixedScaleNetwork, steps
+from octosr.prediction.tiling import ArraySource, ListSink, upscale
+from octosr.techniques.fixed_scale import FixedScale, FixedScaleNetwork
+from octosr.techniques.scale_steps import steps
 
 
 class Repeat(FixedScaleNetwork):
@@ -125,3 +127,59 @@ def test_an_unknown_way_is_answered_with_the_known_ones() -> None:
 def test_without_weights_the_three_ways_to_give_them_are_said() -> None:
     with pytest.raises(MissingWeightsError, match=r"technique=mine .*weights=FILE.*#sha256=.*weights=list"):
         Technique.own_weights({"name": "mine"})
+
+
+class Blur(FixedScaleNetwork):
+    """Repeats pixels and takes means of 5x5: a reach of 2 pixels at its output, so less than 2 at its input."""
+
+    reach = 2
+
+    def __init__(self, scale: int) -> None:
+        super().__init__()
+        self.scale = scale
+        self.weight = nn.Parameter(torch.zeros(1))
+
+    def enlarge(self, images: Tensor) -> Tensor:
+        repeated = images.repeat_interleave(self.scale, 2).repeat_interleave(self.scale, 3)
+        return nn.functional.avg_pool2d(repeated, 5, 1, 2) * 1.2
+
+
+@pytest.mark.parametrize("own", [2, 3, 4, 16])
+@pytest.mark.parametrize("to_scale", ["between", "after", "bicubic"])
+def test_tiles_make_what_the_whole_image_would(own: int, to_scale: str) -> None:
+    made = technique(Blur(own), to_scale=to_scale)
+    image = torch.rand(3, 37, 45, generator=torch.Generator().manual_seed(2))
+    sink = ListSink()
+    report = upscale(made, ArraySource(image), sink, tile=16)
+    assert report.tiles > 1
+    assert report.bound == 0
+    with torch.no_grad():
+        whole = made.super_resolve(image[None])[0]
+    torch.testing.assert_close(sink.image(), whole, rtol=0, atol=1e-5)
+
+
+def test_the_passes_are_what_the_steps_say_and_a_network_without_reach_is_blended() -> None:
+    between = technique(Blur(4)).tiling()
+    assert between is not None
+    assert [(one.scale, one.halo) for one in between.passes] == [(2, 2), (4, 2)]
+    odd = technique(Blur(3)).tiling()
+    assert odd is not None
+    assert [(one.scale, one.halo) for one in odd.passes] == [(8, 4)]  # 2 + 2/3 + 4/9
+    unknown = technique(Repeat(4)).tiling()
+    assert unknown is not None
+    assert unknown.blend > 0
+    assert unknown.bound is None
+    network = Blur(4)
+    network.tiled = False
+    assert technique(network).tiling() is None
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4, 8, 16])
+def test_the_same_network_serves_every_scale(scale: int) -> None:
+    made = technique(Repeat(4))
+    other = made.at_scale(scale)
+    assert other.super_resolve(torch.rand(1, 3, 3, 5)).shape == (1, 3, 3 * scale, 5 * scale)
+    assert other.network is made.network
+    assert made.scale == 8
+    with pytest.raises(ConfigError, match="toy enlarges by 2 or more, not by 1"):
+        made.at_scale(1)

@@ -37,14 +37,24 @@ class EcosystemNetwork(FixedScaleNetwork):
         batched: images may run together; False: one after the other, which is what spandrel promises for all of its
             networks. Any random numbers of the network are then the same for every image.
         source: facts to put in front of spandrel's own.
+        reach: ``reach`` and ``bound`` of :class:`FixedScaleNetwork`, where they are known.
     """
 
-    def __init__(self, descriptor: Any, batched: bool = False, source: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        descriptor: Any,
+        batched: bool = False,
+        source: Mapping[str, Any] | None = None,
+        reach: tuple[int | None, float | None] = (None, None),
+    ) -> None:
         super().__init__()
         self.model = descriptor.model
         self.descriptor = descriptor
         self.batched = batched
         self.scale = int(descriptor.scale)
+        self.reach, self.bound = reach
+        self.multiple = int(descriptor.size_requirements.multiple_of)
+        self.tiled = descriptor.tiling.name != "INTERNAL"  # such a network looks at the whole image and says so
         supported = {torch.float16: descriptor.supports_half, torch.bfloat16: descriptor.supports_bfloat16}
         self.half_precisions = frozenset(dtype for dtype, yes in supported.items() if yes)
         self.facts = {

@@ -1,15 +1,12 @@
-"""Networks that were trained elsewhere for one scale, brought to the scale of the run.
-
-The study enlarges 8 times; nearly every public network 2 or 4 times. A network of x2 is applied three times. One of x4
-has to overshoot or to stop short, and ``to_scale`` says how.
-"""
+"""Networks that were trained elsewhere for one scale, brought to the scale of the run."""
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 import torch
 import torch.nn.functional as F
@@ -19,51 +16,15 @@ from octosr.degradation.resize import resize
 from octosr.errors import ConfigError, MissingWeightsError, WrongWeightsError
 from octosr.techniques import checks
 from octosr.techniques.base import SingleImageTechnique
+from octosr.techniques.scale_steps import Pass, Step, ToScale, passes, steps
+from octosr.techniques.tiling import UNKNOWN_BLEND, UNKNOWN_HALO, Place, TilePass, Tiling
 
-ToScale = Literal["between", "after", "bicubic"]
-
-
-class Step(NamedTuple):
-    """One of the steps to a scale: the ``network``, shrinking by ``area``, or resizing to the final size."""
-
-    kind: Literal["network", "area", "resize"]
-    factor: int = 1
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
-def steps(own: int, scale: int, to_scale: ToScale = "between") -> list[Step]:
-    """How a network of one scale enlarges by another.
-
-    Args:
-        own: the network's scale, at least 2.
-        scale: the whole scale.
-        to_scale: where powers of ``own`` miss ``scale``: ``between`` shrinks the image before the last pass so that
-            this ends at the scale; ``after`` shrinks the result of the last pass; ``bicubic`` leaves that pass out and
-            enlarges by interpolation.
-
-    Returns:
-        The steps. Shrinking is by the mean over areas where the factor is whole, bicubic with antialiasing otherwise.
-
-    >>> [step.kind for step in steps(2, 8)]
-    ['network', 'network', 'network']
-    >>> [tuple(step) for step in steps(4, 8)]
-    [('network', 4), ('area', 2), ('network', 4)]
-    >>> [step.kind for step in steps(4, 8, "bicubic")], [step.kind for step in steps(3, 8)]
-    (['network', 'resize'], ['network', 'network', 'resize'])
-    """
-    passes = 1
-    while own**passes < scale:
-        passes += 1
-    network, excess = Step("network", own), own**passes
-    if excess == scale:
-        return [network] * passes
-    if to_scale == "bicubic" and passes > 1:
-        return [*[network] * (passes - 1), Step("resize")]
-    if excess % scale:
-        return [*[network] * passes, Step("resize")]
-    area = Step("area", excess // scale)
-    if to_scale == "between" and passes > 1:
-        return [*[network] * (passes - 1), area, network]
-    return [*[network] * passes, area]
+RESIZE_REACH = 4
+"""Pixels on either side that bicubic resizing looks at: 2, or up to twice as many where it shrinks to half."""
 
 
 class FixedScaleNetwork(nn.Module):
@@ -71,11 +32,19 @@ class FixedScaleNetwork(nn.Module):
 
     Attributes:
         scale: by which it enlarges.
+        reach: on how many pixels around a pixel of its input the result there depends; None: not known, or all.
+        bound: by how much a result may still depend on pixels beyond, see :class:`~octosr.techniques.tiling.Tiling`.
+        multiple: the sides of its input that it needs no padding for are multiples of this.
+        tiled: whether its input may be cut into tiles at all.
         half_precisions: the half precisions in which it gives usable images.
         facts: what there is to say of it, for the record of a run.
     """
 
     scale: int
+    reach: int | None = None
+    bound: float | None = 0.0
+    multiple: int = 1
+    tiled: bool = True
     half_precisions: frozenset[torch.dtype] = frozenset({torch.float16, torch.bfloat16})
     facts: Mapping[str, Any] = {}
 
@@ -104,7 +73,7 @@ class FixedScale(SingleImageTechnique):
     Args:
         name: see :class:`~octosr.techniques.base.Technique`.
         scale: the whole upscaling factor.
-        to_scale: see :func:`steps`.
+        to_scale: see :func:`octosr.techniques.scale_steps.steps`.
 
     Raises:
         ConfigError: an unknown ``to_scale``.
@@ -140,7 +109,8 @@ class FixedScale(SingleImageTechnique):
                 f"{files} restores images at their own size (x{network.scale}): it enlarges nothing."
             )
         self.network = network.eval().requires_grad_(False)
-        what = ", ".join(str(value) for value in network.facts.values())
+        known = ("network", "architecture", "size", "licence")
+        what = ", ".join(str(network.facts[key]) for key in known if network.facts.get(key))
         way = " -> ".join(step.kind + (f" x{step.factor}" if step.kind == "network" else "") for step in self.steps)
         return f"weights {files} ({what}); x{self.scale} by {way}"
 
@@ -163,15 +133,56 @@ class FixedScale(SingleImageTechnique):
         Raises:
             MissingWeightsError: none were loaded.
         """
-        network, images = self._loaded(), lr
-        for step in self.steps:
+        return self._run(self.steps, lr, self.scale)
+
+    def at_scale(self, scale: int) -> Self:
+        """The same network for another factor, any from 2 on."""
+        if scale < 2:
+            raise ConfigError(f"{self.name} enlarges by 2 or more, not by {scale}.")
+        other = self._shallow_copy()
+        other.stages = (scale,)
+        return other
+
+    def tiling(self) -> Tiling | None:
+        """One pass a network, with its reach; networks of unknown reach are blended. None: it must not be cut."""
+        network = self._loaded()
+        if not network.tiled:
+            return None
+        if network.reach is None:
+            return Tiling((TilePass(self.scale, UNKNOWN_HALO, multiple=network.multiple),), UNKNOWN_BLEND, bound=None)
+        own = self.passes
+        return Tiling(tuple(self._tile_pass(one, network.reach) for one in own), bound=network.bound)
+
+    @property
+    def passes(self) -> list[Pass]:
+        """The steps in groups that enlarge by whole factors."""
+        return passes(self._loaded().scale, self.scale, self.to_scale)
+
+    def _tile_pass(self, one: Pass, reach: int) -> TilePass:
+        halo, factor = 0.0, 1.0
+        for step in one.steps:
+            halo += {"network": reach, "area": 0, "resize": RESIZE_REACH}[step.kind] / factor
+            factor *= {"network": step.factor, "area": 1 / step.factor, "resize": 1}[step.kind]
+        return TilePass(one.scale, math.ceil(halo), multiple=self._loaded().multiple)
+
+    def enlarge_tiles(self, number: int, tiles: Tensor, context: Any, places: Sequence[Place]) -> Tensor:
+        """One pass on tiles; see :meth:`SingleImageTechnique.enlarge_tiles`."""
+        if self._loaded().reach is None:
+            return self.super_resolve(tiles)
+        one = self.passes[number]
+        return self._run(one.steps, tiles, one.scale)
+
+    def _run(self, own: Sequence[Step], images: Tensor, scale: int) -> Tensor:
+        network = self._loaded()
+        size = (images.shape[-2] * scale, images.shape[-1] * scale)
+        for step in own:
             images = images.clamp(0, 1)
             if step.kind == "network":
                 images = network(images)
             elif step.kind == "area":
                 images = F.avg_pool2d(images, step.factor)
             else:
-                images = resize(images, (lr.shape[-2] * self.scale, lr.shape[-1] * self.scale))
+                images = resize(images, size)
         return images
 
     def _loaded(self) -> FixedScaleNetwork:

@@ -9,9 +9,10 @@ from typing import Any
 from octosr.errors import WrongWeightsError
 from octosr.techniques import checks
 from octosr.techniques.ecosystem import build
-from octosr.techniques.fixed_scale import FixedScale, FixedScaleNetwork, ToScale
+from octosr.techniques.fixed_scale import FixedScale, FixedScaleNetwork
 from octosr.techniques.realesrgan.package import VARIANTS, find
 from octosr.techniques.realesrgan.rrdb import read_rrdbnet
+from octosr.techniques.scale_steps import ToScale
 from octosr.techniques.weights import read_weight_file
 
 SOURCE = {
@@ -32,7 +33,7 @@ class RealESRGAN(FixedScale):
         name: see :class:`~octosr.techniques.base.Technique`.
         variant: which network of the package: ``x4plus`` (23 blocks) or ``x4plus_anime`` (6 blocks, for drawings).
         scale: the whole upscaling factor.
-        to_scale: see :func:`octosr.techniques.fixed_scale.steps`.
+        to_scale: see :func:`octosr.techniques.scale_steps.steps`.
 
     Raises:
         ConfigError: an unknown variant or ``to_scale``.
