@@ -38,7 +38,7 @@ class Technique(FixedScale):
         return self.network_to_read
 
 
-def technique(network: FixedScaleNetwork, scale: int = 8, to_scale: str = "between") -> Technique:
+def technique(network: FixedScaleNetwork, scale: int = 8, to_scale: str = "bicubic") -> Technique:
     made = Technique("toy", scale, to_scale)  # type: ignore[arg-type]
     made.network_to_read = network
     made.load_weights([Path("toy.pth")])
@@ -109,8 +109,10 @@ def test_what_it_is_and_does_is_said() -> None:
     with pytest.raises(MissingWeightsError, match="before its weights are loaded"):
         made.super_resolve(torch.rand(1, 3, 2, 2))
     made.network_to_read = Repeat(4)
-    assert made.load_weights([Path("toy.pth")]) == "weights toy.pth (Repeat); x8 by network x4 -> area -> network x4"
-    assert made.described() == {"architecture": "Repeat", "steps": [["network", 4], ["area", 2], ["network", 4]]}
+    assert made.load_weights([Path("toy.pth")]) == "weights toy.pth (Repeat); x8 by network x4 -> resize"
+    assert made.described() == {"architecture": "Repeat", "steps": [["network", 4], ["resize", 1]]}
+    made.to_scale = "between"
+    assert made.described()["steps"] == [["network", 4], ["area", 2], ["network", 4]]
     assert not any(parameter.requires_grad for parameter in made.parameters())
 
 
@@ -159,12 +161,12 @@ def test_tiles_make_what_the_whole_image_would(own: int, to_scale: str) -> None:
 
 
 def test_the_passes_are_what_the_steps_say_and_a_network_without_reach_is_blended() -> None:
-    between = technique(Blur(4)).tiling()
+    between = technique(Blur(4), to_scale="between").tiling()
     assert between is not None
     assert [(one.scale, one.halo) for one in between.passes] == [(2, 2), (4, 2)]
-    odd = technique(Blur(3)).tiling()
+    odd = technique(Blur(3), to_scale="after").tiling()
     assert odd is not None
-    assert [(one.scale, one.halo) for one in odd.passes] == [(8, 4)]  # 2 + 2/3 + 4/9
+    assert [(one.scale, one.halo) for one in odd.passes] == [(8, 4)]  # 2 + 2/3 + 4/9, rounded up
     unknown = technique(Repeat(4)).tiling()
     assert unknown is not None
     assert unknown.blend > 0
@@ -183,3 +185,27 @@ def test_the_same_network_serves_every_scale(scale: int) -> None:
     assert made.scale == 8
     with pytest.raises(ConfigError, match="toy enlarges by 2 or more, not by 1"):
         made.at_scale(1)
+
+
+def test_a_large_reach_is_exact_on_demand_only() -> None:
+    network = Blur(2)
+    network.reach = 65
+    made = technique(network)
+    blended = made.tiling()
+    assert blended is not None
+    assert blended.blend > 0
+    made.reach = "exact"
+    exact = made.tiling()
+    assert exact is not None
+    assert (exact.blend, exact.passes[0].halo, exact.bound) == (0, 65, 0)
+    made.reach = 3
+    given = made.tiling()
+    assert given is not None
+    assert given.passes[0].halo == 3
+    unknown = technique(Repeat(2))
+    unknown.reach = "exact"
+    with pytest.raises(ConfigError, match=r"reach of toy's network is not known.*technique\.reach=null"):
+        unknown.tiling()
+    for wrong in (-1, "wide"):
+        with pytest.raises(ConfigError, match=r"technique\.reach is a number of pixels"):
+            Technique("toy", reach=wrong)  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,14 +15,19 @@ from rich.rule import Rule
 from octosr.callbacks.picture import comparison_picture, save_picture
 from octosr.data.decode import read_image
 from octosr.data.demo import build_demo
+from octosr.errors import MissingWeightsError
 from octosr.runs.console import LevelHandler, console
 from octosr.runs.evaluate import evaluate
 from octosr.runs.sweep import CellResult, results_table
 from octosr.runs.train import train
 from octosr.runs.weights import checkpoint_folder
 from octosr.scores.store import ScoreStore
+from octosr.techniques.realesrgan.package import find as find_realesrgan
+
+log = logging.getLogger(__name__)
 
 PICTURED = 5  # one held-out tile a domain
+TITLES = {"bicubic": "bicubic", "realesrgan": "Real-ESRGAN (its authors')", "dan": "DAN (small, minutes)"}
 
 
 def demo(conf: Path, overrides: Sequence[str] = ()) -> tuple[list[CellResult], Path]:
@@ -41,35 +47,46 @@ def demo(conf: Path, overrides: Sequence[str] = ()) -> tuple[list[CellResult], P
         build_demo(Path(cfg.output_root) / "cache")
         train(cfg)
         console.print(Rule("2/3  super-resolving and judging regions it has not seen"))
+        compared = ["bicubic", *_pretrained(), "dan"]
         results = [
             _evaluate(cfg, technique, part, overrides)
-            for part in ("demo", "demo_pairs")
-            for technique in ("bicubic", "dan")
+            for part, techniques in (("demo", ["bicubic", "dan"]), ("demo_pairs", compared))
+            for technique in techniques
         ]
     console.print(Rule("3/3  what came out"))
     console.print(results_table(results))
     console.print(_verdict(results))
-    picture = draw(Path(cfg.output_root))
+    picture = draw(Path(cfg.output_root), compared)
     console.print(
         f"picture  {picture}\nimages   {Path(cfg.output_root) / 'hr'}\nscores   {Path(cfg.output_root) / 'scores'}"
     )
     return results, picture
 
 
-def draw(output_root: Path) -> Path:
-    """LR | bicubic | DAN | HR of one held-out tile of each domain, with the PSNR under them."""
+def _pretrained() -> list[str]:
+    """Real-ESRGAN where its packages are; otherwise it is said how to get them."""
+    try:
+        find_realesrgan("x4plus")
+        if importlib.util.find_spec("spandrel") is None:
+            raise MissingWeightsError("Real-ESRGAN needs the package spandrel: pip install 'octosr[models]'.")
+    except MissingWeightsError as error:
+        log.warning("Real-ESRGAN is left out of the comparison. %s", error)
+        return []
+    return ["realesrgan"]
+
+
+def draw(output_root: Path, techniques: Sequence[str]) -> Path:
+    """LR | each technique | HR of one held-out tile of each domain, with the PSNR under them."""
     folder = build_demo(output_root / "cache")
     store = ScoreStore(output_root / "scores")
-    psnr = {t: store.read(t, "demo_pairs").set_index("image")["psnr"] for t in ("bicubic", "dan")}
+    psnr = {t: store.read(t, "demo_pairs").set_index("image")["psnr"] for t in techniques}
     names = _one_a_domain(list(psnr["dan"].index))
     columns = {
         "LR (pixels enlarged)": [folder / "pairs" / "LR" / f"{name}.png" for name in names],
-        "bicubic": [output_root / "hr" / "bicubic" / "demo_pairs" / f"{name}.png" for name in names],
-        "DAN (small, minutes)": [output_root / "hr" / "dan" / "demo_pairs" / f"{name}.png" for name in names],
+        **{TITLES[t]: [output_root / "hr" / t / "demo_pairs" / f"{name}.png" for name in names] for t in techniques},
         "HR": [folder / "pairs" / "HR" / f"{name}.png" for name in names],
     }
-    titles = list(columns)
-    captions = {titles[1]: psnr["bicubic"], titles[2]: psnr["dan"]}
+    captions = {TITLES[technique]: scores for technique, scores in psnr.items()}
     picture = comparison_picture(
         {title: torch.stack([_read(path) for path in paths]) for title, paths in columns.items()},
         rows=names,

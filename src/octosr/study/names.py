@@ -17,6 +17,7 @@ _TECHNIQUE_TITLES = MappingProxyType(
         "bicubic": "Bicubic",
         "lanczos": "Lanczos",
         "bicubic_noise": "Bicubic + noise",
+        "realesrgan": "Real-ESRGAN",
     }
 )
 _METRIC_TITLES = MappingProxyType(

@@ -6,6 +6,7 @@ with a list of allowed names instead of ``weights_only=True``, and TorchScript f
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,6 @@ class EcosystemNetwork(FixedScaleNetwork):
         batched: images may run together; False: one after the other, which is what spandrel promises for all of its
             networks. Any random numbers of the network are then the same for every image.
         source: facts to put in front of spandrel's own.
-        reach: ``reach`` and ``bound`` of :class:`FixedScaleNetwork`, where they are known.
     """
 
     def __init__(
@@ -45,14 +45,13 @@ class EcosystemNetwork(FixedScaleNetwork):
         descriptor: Any,
         batched: bool = False,
         source: Mapping[str, Any] | None = None,
-        reach: tuple[int | None, float | None] = (None, None),
     ) -> None:
         super().__init__()
         self.model = descriptor.model
         self.descriptor = descriptor
         self.batched = batched
         self.scale = int(descriptor.scale)
-        self.reach, self.bound = reach
+        self.reach = _reach(descriptor)
         self.multiple = int(descriptor.size_requirements.multiple_of)
         self.tiled = descriptor.tiling.name != "INTERNAL"  # such a network looks at the whole image and says so
         supported = {torch.float16: descriptor.supports_half, torch.bfloat16: descriptor.supports_bfloat16}
@@ -97,6 +96,19 @@ class EcosystemNetwork(FixedScaleNetwork):
         sr = self._run(luma[:, None].to(images.dtype)).float()[:, 0]
         red, blue = sr + colour[:, 0], sr + colour[:, 1]
         return torch.stack((red, (sr - 0.299 * red - 0.114 * blue) / 0.587, blue), 1)
+
+
+def _reach(descriptor: Any) -> int | None:
+    """The receptive field of an RRDBNet to one side, in pixels of its input; None for other networks.
+
+    All its convolutions are 3x3: the first, 15 a block, the one after the blocks; then one after each doubling and two
+    at the full size, whose pixels are smaller.
+    """
+    if descriptor.architecture.name != "ESRGAN" or descriptor.model.shuffle_factor or descriptor.scale not in (2, 4, 8):
+        return None
+    blocks = len(descriptor.model.model[1].sub) - 1
+    doublings = int(math.log2(descriptor.scale))
+    return math.ceil(15 * blocks + 2 + sum(0.5**i for i in range(1, doublings + 1)) + 2 / descriptor.scale)
 
 
 def build(state: Mapping[str, Any], path: Path, **settings: Any) -> EcosystemNetwork:

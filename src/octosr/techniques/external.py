@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from octosr.errors import ConfigError, WrongWeightsError, nearest
-from octosr.techniques.fixed_scale import FixedScale, FixedScaleNetwork
+from octosr.techniques.fixed_scale import FixedScale, FixedScaleNetwork, Reach
 from octosr.techniques.scale_steps import ToScale
 from octosr.techniques.weights import load_into, read_weight_file, strip_prefixes
 
@@ -25,12 +25,10 @@ class ExternalNetwork(FixedScaleNetwork):
         model: takes RGB in [0, 1], (B, 3, h, w), and gives (B, 3, scale*h, scale*w).
         target: its import path, for messages and the record.
         scale: by which it enlarges.
-        reach: see :class:`FixedScaleNetwork`.
     """
 
-    def __init__(self, model: nn.Module, target: str, scale: int, reach: int | None = None) -> None:
+    def __init__(self, model: nn.Module, target: str, scale: int) -> None:
         super().__init__()
-        self.reach = reach
         self.model = model
         self.scale = scale
         self.facts = {
@@ -64,10 +62,9 @@ class External(FixedScale):
         target: import path of the class, e.g. ``my_package.MyNet``; what ``python`` can import from here.
         args: keyword arguments of its constructor.
         own_scale: by which it enlarges.
-        reach: on how many pixels around a pixel of its input its result there depends; None: not known, so that the
-            tiles of large images overlap and are blended.
         scale: the whole upscaling factor.
         to_scale: see :func:`octosr.techniques.scale_steps.steps`.
+        reach: see :class:`FixedScale`; ``exact`` cannot be computed for a network of yours.
 
     Raises:
         ConfigError: an unknown ``to_scale``, or ``own_scale`` below 2.
@@ -79,16 +76,14 @@ class External(FixedScale):
         target: str | None = None,
         args: Mapping[str, Any] | None = None,
         own_scale: int = 4,
-        reach: int | None = None,
         scale: int = 8,
-        to_scale: ToScale = "between",
+        to_scale: ToScale = "bicubic",
+        reach: Reach = None,
     ) -> None:
-        super().__init__(name, scale, to_scale)
+        super().__init__(name, scale, to_scale, reach)
         if own_scale < 2:
             raise ConfigError(f"technique.own_scale is by how much your network enlarges, at least 2, not {own_scale}.")
-        if reach is not None and reach < 0:
-            raise ConfigError(f"technique.reach is a number of pixels, but is {reach}.")
-        self.target, self.arguments, self.own_scale, self.reach = target, dict(args or {}), int(own_scale), reach
+        self.target, self.arguments, self.own_scale = target, dict(args or {}), int(own_scale)
 
     def read_network(self, paths: Sequence[Path]) -> FixedScaleNetwork:
         """Construct the class and load one file into it, every name and shape compared.
@@ -114,7 +109,7 @@ class External(FixedScale):
         if strangers:
             raise WrongWeightsError(f"{paths[0]} is no state dict: {', '.join(strangers[:3])} are no tensors.")
         load_into(model, without_prefixes(state, set(model.state_dict())), paths[0])
-        return ExternalNetwork(model, self.target, self.own_scale, self.reach)
+        return ExternalNetwork(model, self.target, self.own_scale)
 
 
 def find_class(target: str) -> type[nn.Module]:

@@ -6,7 +6,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, get_args
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
+Reach: TypeAlias = int | Literal["exact"] | None
+CHEAP = 64
+"""A reach, in pixels, with which tiles of usual sizes are still mostly their own."""
 RESIZE_REACH = 4
 """Pixels on either side that bicubic resizing looks at: 2, or up to twice as many where it shrinks to half."""
 
@@ -33,7 +36,6 @@ class FixedScaleNetwork(nn.Module):
     Attributes:
         scale: by which it enlarges.
         reach: on how many pixels around a pixel of its input the result there depends; None: not known, or all.
-        bound: by how much a result may still depend on pixels beyond, see :class:`~octosr.techniques.tiling.Tiling`.
         multiple: the sides of its input that it needs no padding for are multiples of this.
         tiled: whether its input may be cut into tiles at all.
         half_precisions: the half precisions in which it gives usable images.
@@ -42,7 +44,6 @@ class FixedScaleNetwork(nn.Module):
 
     scale: int
     reach: int | None = None
-    bound: float | None = 0.0
     multiple: int = 1
     tiled: bool = True
     half_precisions: frozenset[torch.dtype] = frozenset({torch.float16, torch.bfloat16})
@@ -74,18 +75,25 @@ class FixedScale(SingleImageTechnique):
         name: see :class:`~octosr.techniques.base.Technique`.
         scale: the whole upscaling factor.
         to_scale: see :func:`octosr.techniques.scale_steps.steps`.
+        reach: on how many pixels around a pixel of its input the network's result there depends. Large images are cut
+            into tiles that overlap by it, exactly, but at a price where it is large. ``exact``: as computed from the
+            network's layers, where that is known here; None: the same if it is at most :data:`CHEAP`, otherwise tiles
+            see 32 pixels around them and are blended, which is not exact.
 
     Raises:
-        ConfigError: an unknown ``to_scale``.
+        ConfigError: an unknown ``to_scale``, or a ``reach`` that is none.
     """
 
     trainable: ClassVar[bool] = False
     pretrained: ClassVar[bool] = True
 
-    def __init__(self, name: str, scale: int = 8, to_scale: ToScale = "between") -> None:
+    def __init__(self, name: str, scale: int = 8, to_scale: ToScale = "bicubic", reach: Reach = None) -> None:
         super().__init__(name, stages=(scale,))
         checks.choice("to_scale", to_scale, get_args(ToScale))
+        if reach is not None and reach != "exact" and (not isinstance(reach, int) or reach < 0):
+            raise ConfigError(f"technique.reach is a number of pixels, exact or null, but is {reach!r}.")
         self.to_scale: ToScale = to_scale
+        self.reach: Reach = reach
         self.network: FixedScaleNetwork | None = None
 
     @abstractmethod
@@ -148,10 +156,22 @@ class FixedScale(SingleImageTechnique):
         network = self._loaded()
         if not network.tiled:
             return None
-        if network.reach is None:
+        reach = self._reach()
+        if reach is None:
             return Tiling((TilePass(self.scale, UNKNOWN_HALO, multiple=network.multiple),), UNKNOWN_BLEND, bound=None)
         own = self.passes
-        return Tiling(tuple(self._tile_pass(one, network.reach) for one in own), bound=network.bound)
+        return Tiling(tuple(self._tile_pass(one, reach) for one in own))
+
+    def _reach(self) -> int | None:
+        """The reach that tiles overlap by; None: they are blended."""
+        known = self._loaded().reach
+        if isinstance(self.reach, int):
+            return self.reach
+        if self.reach == "exact" and known is None:
+            raise ConfigError(
+                f"The reach of {self.name}'s network is not known: give it in pixels, or technique.reach=null."
+            )
+        return known if known is not None and (self.reach == "exact" or known <= CHEAP) else None
 
     @property
     def passes(self) -> list[Pass]:
@@ -167,7 +187,7 @@ class FixedScale(SingleImageTechnique):
 
     def enlarge_tiles(self, number: int, tiles: Tensor, context: Any, places: Sequence[Place]) -> Tensor:
         """One pass on tiles; see :meth:`SingleImageTechnique.enlarge_tiles`."""
-        if self._loaded().reach is None:
+        if self._reach() is None:
             return self.super_resolve(tiles)
         one = self.passes[number]
         return self._run(one.steps, tiles, one.scale)

@@ -1,7 +1,8 @@
 """How a network of one scale enlarges by another.
 
 The study enlarges 8 times; nearly every public network 2 or 4 times. A network of x2 is applied three times. One of x4
-has to overshoot or to stop short, and ``to_scale`` says how.
+has to stop short or to overshoot, and ``to_scale`` says how. By default it stops short: on photographs, Real-ESRGAN
+applied to its own results gave less PSNR, SSIM and consistency with the LR image, at many times the cost.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class Pass(NamedTuple):
     steps: list[Step]
 
 
-def steps(own: int, scale: int, to_scale: ToScale = "between") -> list[Step]:
+def steps(own: int, scale: int, to_scale: ToScale = "bicubic") -> list[Step]:
     """How a network of one scale enlarges by another.
 
     Args:
@@ -41,9 +42,9 @@ def steps(own: int, scale: int, to_scale: ToScale = "between") -> list[Step]:
 
     >>> [step.kind for step in steps(2, 8)]
     ['network', 'network', 'network']
-    >>> [tuple(step) for step in steps(4, 8)]
+    >>> [tuple(step) for step in steps(4, 8, "between")]
     [('network', 4), ('area', 2), ('network', 4)]
-    >>> [step.kind for step in steps(4, 8, "bicubic")], [step.kind for step in steps(3, 8)]
+    >>> [step.kind for step in steps(4, 8)], [step.kind for step in steps(3, 8, "after")]
     (['network', 'resize'], ['network', 'network', 'resize'])
     """
     passes = 1
@@ -62,10 +63,10 @@ def steps(own: int, scale: int, to_scale: ToScale = "between") -> list[Step]:
     return [*[network] * passes, area]
 
 
-def passes(own: int, scale: int, to_scale: ToScale = "between") -> list[Pass]:
+def passes(own: int, scale: int, to_scale: ToScale = "bicubic") -> list[Pass]:
     """The same steps in groups that each enlarge by a whole factor: what a tile goes through, one after the other.
 
-    >>> [(one.scale, [step.kind for step in one.steps]) for one in passes(4, 8)]
+    >>> [(one.scale, [step.kind for step in one.steps]) for one in passes(4, 8, "between")]
     [(2, ['network', 'area']), (4, ['network'])]
     """
     whole = steps(own, scale, to_scale)

@@ -49,7 +49,7 @@ def test_the_result_is_that_of_spandrels_own_network_with_the_same_tensors(
     old_names = list(own.state_dict())
     assert len(old_names) == len(tensors)
     own.load_state_dict(dict(zip(old_names, tensors.values(), strict=True)))  # both in the order in which layers run
-    technique = RealESRGAN()
+    technique = RealESRGAN(to_scale="between")
     technique.load_weights(RealESRGAN.own_weights({"variant": "x4plus"}))
     lr = torch.linspace(0.1, 0.5, 12)[None, None, None].repeat(1, 3, 10, 1)
     lr[..., 3:7, 4:9] += torch.tensor([0.4, 0.1, 0.0]).view(3, 1, 1)

@@ -114,7 +114,7 @@ def test_the_technique_takes_these_files_and_releases_and_nothing_else(
     tmp_path: Path, files: tuple[Path, Path], state: dict[str, Tensor]
 ) -> None:
     technique, lr = RealESRGAN(), torch.rand(2, 3, 4, 4)
-    assert "net.bin (Real-ESRGAN, BSD-3-Clause" in technique.load_weights(files)
+    assert "net.bin (Real-ESRGAN, ESRGAN, 6nf 2nb, BSD-3-Clause)" in technique.load_weights(files)
     first = technique.super_resolve(lr)
     torch.testing.assert_close(technique.super_resolve(lr[1:]), first[1:])
     torch.save({"params_ema": state}, tmp_path / "release.pth")

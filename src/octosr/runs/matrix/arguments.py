@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-STUDY = ("apa", "blindsr", "dan", "fastgan", "moesr", "nearest", "bilinear", "bicubic", "lanczos", "bicubic_noise")
-"""The study's techniques, the baselines, and the probe of the sanity gates."""
+STUDY = (
+    *("apa", "blindsr", "dan", "fastgan", "moesr"),
+    *("realesrgan", "nearest", "bilinear", "bicubic", "lanczos", "bicubic_noise"),
+)
+"""The study's techniques, one that was trained elsewhere, the baselines, and the probe of the sanity gates."""
 
 HELP = """The whole study: train, evaluate, report. Finished work is not done again, so the same line goes on where it
 stopped; failed cells are tried again. A cell that fails stops no other. Exit code 1 if anything failed or is left.
