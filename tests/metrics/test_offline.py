@@ -1,3 +1,5 @@
+import io
+import logging
 import socket
 import sys
 import threading
@@ -109,3 +111,16 @@ def test_prints_go_to_the_log(caplog, capsys):
         print("to stderr", file=sys.stderr)
     assert capsys.readouterr() == ("", "")
     assert caplog.messages == ["Downloading: nothing", "to stderr"]
+
+
+def test_a_handler_that_fails_is_no_endless_loop(caplog):
+    closed = io.StringIO()
+    closed.close()
+    handler = logging.StreamHandler(closed)
+    logging.getLogger("octosr").addHandler(handler)
+    try:
+        with caplog.at_level("DEBUG", logger="octosr"), quiet():
+            print("Downloading: nothing")
+    finally:
+        logging.getLogger("octosr").removeHandler(handler)
+    assert caplog.messages == ["Downloading: nothing"]

@@ -133,16 +133,27 @@ def _is_local(host: Any) -> bool:
 class _LogLines(io.TextIOBase):
     """Takes what libraries print, such as "Downloading ..." before they are refused."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._here = threading.local()
+
     def write(self, text: str) -> int:
-        if text.strip():
-            logger.debug(text.strip())
+        if getattr(self._here, "logging", False):  # a handler that fails prints so, to what is now this stream
+            return sys.__stderr__.write(text) if sys.__stderr__ else len(text)
+        self._here.logging = True
+        try:
+            if text.strip():
+                logger.debug(text.strip())
+        finally:
+            self._here.logging = False
         return len(text)
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
     """What is printed meanwhile goes to the log (level debug)."""
-    with redirect_stdout(_LogLines()), redirect_stderr(_LogLines()):
+    lines = _LogLines()
+    with redirect_stdout(lines), redirect_stderr(lines):
         yield
 
 
