@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -71,3 +71,12 @@ def _smooth_images(count: int, height: int, width: int, seed: int = 0) -> Tensor
     images = torch.nn.functional.interpolate(coarse, size=(height, width), mode="bicubic").clamp(0, 1)
     images = torch.where(images > 0.6, images, images * 0.5)
     return images.mul(255).round().div(255)
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Two threads that share a convolution of a few pixels wait for each other, on a busy machine most of the time."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

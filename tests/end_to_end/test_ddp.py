@@ -107,4 +107,4 @@ def test_four_processes_equal_one_in_every_phase() -> None:
     rows = {row["technique"]: row for row in json.loads(done.stdout)}
     assert rows["blindsr"]["loss"] < 1e-5
     assert rows["blindsr"]["weight"] < 1e-5
-    assert rows["moesr"]["loss"] < 1e-3  # KEN's first gradients are near zero, and Adam makes steps of their rounding
+    assert rows["moesr"]["loss"] < 1e-3  # KEN's phase, in 32 bits; why is not known: docs/cluster.md

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,12 +15,8 @@ from octosr.techniques.blindsr.stage import BlindSRStage
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Two threads that share a convolution of a few pixels wait for each other, on a busy machine most of the time."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+def _all_on_one_thread(one_thread: None) -> None:
+    """See ``one_thread``."""
 
 
 @pytest.fixture
