@@ -46,6 +46,7 @@ def path_lengths(images: Tensor, ws: Tensor, direction: Tensor, create_graph: bo
     """
     weighted = (images * direction).sum() / math.sqrt(images.shape[2] * images.shape[3])
     (gradient,) = torch.autograd.grad(weighted, ws, create_graph=create_graph)
+    gradient = gradient.to(torch.promote_types(gradient.dtype, torch.float32))  # sums of squares do not fit 16 bits
     return gradient.square().sum(2).mean(1).sqrt()
 
 
