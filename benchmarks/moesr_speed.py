@@ -61,7 +61,8 @@ def states(stage: MoESRStage) -> list[list[dict[str, Tensor]]]:
 
 def modules_of(stage: MoESRStage) -> list[Expert]:
     """Empty networks, one a level."""
-    return [Expert(stage.bank.features, stage.bank.layers) for _ in range(stage.bank.levels)]
+    device = next(stage.parameters()).device
+    return [Expert(stage.bank.features, stage.bank.layers).to(device) for _ in range(stage.bank.levels)]
 
 
 @torch.no_grad()
@@ -162,6 +163,8 @@ def alternate(ours: Callable[[], Tensor], plain: Callable[[], Tensor], repeats: 
         for side, function in enumerate((ours, plain)):
             start = time.perf_counter()
             result = function()
+            if result.is_cuda:
+                torch.cuda.synchronize()
             times[side].append(time.perf_counter() - start)
             results = [*results, result][-2:]
     apart = (results[0] - results[1]).abs().max() / results[1].abs().max()
@@ -179,6 +182,7 @@ def main() -> None:
     parser.add_argument("--scale", type=int, choices=(2, 4, 8), default=2)
     parser.add_argument("--side", type=int, default=64, help="side of the LR images")
     parser.add_argument("--images", type=int, default=None, help="default: 1 (gating), 16 (finetuning), 2 (crops)")
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--features", type=int, default=64, help="16 with --layers 6: the demo sizes")
     parser.add_argument("--layers", type=int, default=12)
@@ -196,14 +200,14 @@ def main() -> None:
         state = torch.load(arguments.weights, map_location="cpu", weights_only=True)["state_dict"]
         prefix = f"stage_networks.x{scale}."
         stage.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
-    stage.requires_grad_(False)
+    stage.requires_grad_(False).to(arguments.device)
     experts = states(stage)
     count = arguments.images or {"gating": 1, "finetuning": 16, "crops": 2}[arguments.what]
     lr = quantise(
         F.interpolate(torch.rand(count, 3, arguments.side // 4, arguments.side // 4), scale_factor=4, mode="bicubic")
-    )
+    ).to(arguments.device)
     size = f"x{scale}, {count} of {arguments.side}x{arguments.side}, {arguments.features} features, "
-    size += f"{torch.get_num_threads()} threads"
+    size += arguments.device if arguments.device != "cpu" else f"{torch.get_num_threads()} threads"
     if arguments.what == "gating":
         alternate(
             lambda: gating_scores(stage.bank, stage.evaluator, lr),
@@ -216,7 +220,7 @@ def main() -> None:
         compare_crops(stage, lr, arguments.crop, arguments.crops, arguments.repeats, size)
         return
     settings = FineTuning(steps=arguments.steps, crop=arguments.side)
-    parameters = stage.random_parameters(0, torch.arange(count))
+    parameters = stage.random_parameters(0, torch.arange(count).to(arguments.device))
     alternate(
         lambda: fine_tune(stage, lr, parameters, settings),
         lambda: plain_tuning(stage, experts, lr, parameters, settings),
