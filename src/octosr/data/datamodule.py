@@ -35,7 +35,7 @@ class ImageDataModule(PreparedImages):
         dataset: one of the 14 study datasets, ``demo``, ``demo_pairs`` or ``folder``.
         root: the folder that holds the 14 datasets.
         path: the dataset's own folder, wherever it is; needed for ``folder``.
-        cache: where the demo set is made.
+        cache: where the demo set is made, and decoded images are kept.
         source: ``self``: train on the dataset's own images as HR side; ``hr_root``: on another folder.
         hr_root: folder of HR images, with subfolders, for ``source="hr_root"``.
         reference_root: folder with ``<dataset>/<name>.*`` HR references.
@@ -49,6 +49,8 @@ class ImageDataModule(PreparedImages):
         on_bad_image: ``error`` or ``skip``.
         eval_batch_size: largest batch in validation and super-resolution.
         device_cache_mb: the training images are kept on the device if they take at most so many MB.
+        decoded_cache_mb: decoded images are kept on disk for other runs if they take at most so many MB, see
+            :mod:`octosr.data.decoded`; 0: never.
         max_pixels: a file of more pixels is refused before it is decoded.
         scale: the whole upscaling factor.
         whole: train on whole images of one size, all of them, in place of crops; see :mod:`octosr.data.whole`.

@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 
 from octosr.data.bank import ImageBank, load_bank
 from octosr.data.decode import MAX_PIXELS
+from octosr.data.decoded import kept_bank
 from octosr.data.locate import DatasetFiles
 from octosr.data.processes import on_this_machine, say
 from octosr.data.references import check_references
@@ -53,6 +54,7 @@ class PreparedImages(pl.LightningDataModule):
         on_bad_image: str = "error",
         eval_batch_size: int = 4,
         device_cache_mb: int = 2048,
+        decoded_cache_mb: int = 16384,
         max_pixels: int = MAX_PIXELS,
         scale: int = 8,
         whole: WholeSettings | None = None,
@@ -81,7 +83,8 @@ class PreparedImages(pl.LightningDataModule):
         self.batch_size, self.steps_per_epoch, self.eval_batch_size = batch_size, steps_per_epoch, eval_batch_size
         self.validation_fraction, self.max_validation = validation_fraction, max_validation
         self.validation_size, self.patch, self.scale, self.seed = validation_size, patch, scale, seed
-        self.on_bad_image, self.max_pixels, self.device_cache_mb = on_bad_image, max_pixels, device_cache_mb
+        self.on_bad_image, self.max_pixels = on_bad_image, max_pixels
+        self.device_cache_mb, self.decoded_cache_mb = device_cache_mb, decoded_cache_mb
         self.whole = whole
 
         self.names: list[str] = []
@@ -208,11 +211,18 @@ class PreparedImages(pl.LightningDataModule):
     def _bank(self, paths: tuple[Path, ...]) -> ImageBank:
         """The decoded files; the same files are decoded once."""
         if paths not in self._banks:
-            self._banks[paths] = load_bank(
+            keep_deep = self._found is not None and paths == self._found.lr
+            self._banks[paths] = kept_bank(
+                Path(self.cache) / "decoded",
                 paths,
-                keep_deep=self._found is not None and paths == self._found.lr,
-                max_pixels=self.max_pixels,
-                processes=on_this_machine(self.trainer),
+                f"{keep_deep} {self.max_pixels}",
+                self.decoded_cache_mb * 2**20,
+                lambda: load_bank(
+                    paths,
+                    keep_deep=keep_deep,
+                    max_pixels=self.max_pixels,
+                    processes=on_this_machine(self.trainer),
+                ),
             )
         return self._banks[paths]
 

@@ -29,6 +29,7 @@ NEUTRAL = (
     "trainer.enable_progress_bar",
     "trainer.enable_model_summary",
     "trainer.log_every_n_steps",
+    "data.decoded_cache_mb",
     "data.device_cache_mb",
     "data.eval_batch_size",
     "metrics.batch_size",
