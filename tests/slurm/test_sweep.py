@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -102,3 +104,33 @@ def _log_of_first_cell(out: Path, sweep: subprocess.Popen[str]) -> Path:
     pattern = "runs/train-multirun/*/.submitit/*_0/*_0_0_log.out"
     wait_for(lambda: list(out.glob(pattern)), sweep)
     return next(out.glob(pattern))
+
+
+def test_a_matrix_that_is_started_again_submits_nothing_twice(
+    cluster: Cluster, tmp_path: Path, demo_cache: Path
+) -> None:
+    data, out, datasets = tmp_path / "data", tmp_path / "out", ("isaid", "ships")
+    build_standins(data, list(datasets), build_demo(demo_cache), count=2)
+    command = ["bash", "multirun.sh", "techniques=bicubic", f"datasets={','.join(datasets)}", "--no-report"]
+    command += ["logger=none", "metrics=niqe", f"data.root={data}", f"output_root={out}"]
+    command += ["hydra/launcher=submitit_slurm", "hydra.launcher.cpus_per_task=4"]  # one at a time
+    environment = cluster.environment | {"OMP_NUM_THREADS": "1", "PYTHON": sys.executable}
+
+    def start() -> subprocess.Popen[str]:
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen(command, cwd=ROOT, env=environment, text=True, start_new_session=True, **pipes)
+
+    first = start()
+    try:
+        wait_for(lambda: len(cluster.call("squeue", "--noheader", "--array").splitlines()) == len(datasets), first)
+    finally:
+        os.killpg(first.pid, signal.SIGKILL)  # the matrix and its launcher; the jobs go on
+    second = start()
+    try:
+        stdout, stderr = second.communicate(timeout=150)
+    finally:
+        second.kill()
+    assert second.returncode == 0, (stdout, stderr)
+    assert {(state.dataset, state.state) for state in read_states(out)} == {(name, "done") for name in datasets}
+    assert len(set(re.findall(r"sched: Allocate JobId=(\S+?)\(", cluster.log()))) == len(datasets)
+    assert len(list((out / "sweep" / "eval").glob("batch-*.json"))) == 1

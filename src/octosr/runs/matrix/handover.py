@@ -6,19 +6,18 @@ cells, not only a full product of the axes, becomes one batch.
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from octosr.atomic import write_bytes
 from octosr.runs.cells import Job
 from octosr.runs.matrix.arguments import Request
 from octosr.runs.matrix.entry import ENDED, Entry
 from octosr.runs.matrix.plan import MatrixCell, Plan, quoted
 from octosr.runs.matrix.scheduler import LOOK_ELSEWHERE_SECONDS, View, leave_the_rest
+from octosr.runs.matrix.slurm_queue import LAUNCHER, write_batch
 from octosr.runs.matrix.stop import Stop
 from octosr.runs.matrix.verdict import Verdict
 from octosr.runs.matrix.workers import FreshWorker
@@ -51,7 +50,7 @@ def run_by_launcher(
             todo = _to_run(mine, judge, view)
             if todo and not stop.asked:
                 _launch(request, job, todo, view, stop)
-            _wait_elsewhere(mine, view, stop)
+            _wait_elsewhere(mine, judge, view, stop)
     leave_the_rest(entries)
 
 
@@ -84,10 +83,10 @@ def _to_run(mine: Sequence[Entry], judge: Callable[[MatrixCell], Verdict], view:
 
 def _launch(request: Request, job: Job, todo: Sequence[Entry], view: View, stop: Stop) -> None:
     folder = request.output_root / "sweep" / job
-    batch = folder / "batch.json"
-    write_bytes(batch, json.dumps([list(entry.cell.overrides) for entry in todo], indent=1).encode())
+    batch, name = write_batch(folder, job, [entry.cell for entry in todo], request.launcher_settings)
     command = ["-m", "hydra/sweeper=cells", f"hydra.sweeper.file={quoted(batch.resolve())}"]
     command += [f"hydra/launcher={request.launcher}", *request.launcher_settings]
+    command += [name] if request.launcher == LAUNCHER else []
     command += [f"output_root={quoted(request.output_root)}"]
     log = folder / "launcher.log"
     begun = time.time()
@@ -124,14 +123,18 @@ def _follow(todo: Sequence[Entry], view: View) -> None:
     view.refresh()
 
 
-def _wait_elsewhere(mine: Sequence[Entry], view: View, stop: Stop) -> None:
+def _wait_elsewhere(mine: Sequence[Entry], judge: Callable[[MatrixCell], Verdict], view: View, stop: Stop) -> None:
     """Cells that go on without the launcher: other runs', or those of jobs that it did not wait for."""
     while not stop.asked and any(entry.word == "elsewhere" for entry in mine):
         for entry in mine:
-            state = entry.cell.state() if entry.word == "elsewhere" else None
-            if state is not None and not state.is_running(entry.cell.root):
+            if entry.word != "elsewhere" or judge(entry.cell).action == "wait":
+                continue
+            state = entry.cell.state()
+            if state is None:
+                entry.end("left", "its job is gone from the queue and has not begun")
+            else:
                 entry.take(state)
-                view.changed(entry)
+            view.changed(entry)
         view.refresh()
         time.sleep(LOOK_ELSEWHERE_SECONDS)
 

@@ -23,6 +23,7 @@ from octosr.runs.matrix.places import environments
 from octosr.runs.matrix.plan import MatrixCell, Plan, composed, make_plan, quoted
 from octosr.runs.matrix.scheduler import Scheduler
 from octosr.runs.matrix.seeds import write_seeds
+from octosr.runs.matrix.slurm_queue import LAUNCHER, SlurmQueue
 from octosr.runs.matrix.stop import Stop
 from octosr.runs.matrix.verdict import Verdict, judge_cell
 from octosr.runs.matrix.view import STYLES, LiveView, show_end, summary
@@ -45,8 +46,12 @@ def study(arguments: Sequence[str]) -> int:
     plan = make_plan(request)
     configs = digest_of_configs(conf_folder())
 
+    queue = SlurmQueue(request.output_root) if request.launcher == LAUNCHER else None
+
     def judge(cell: MatrixCell) -> Verdict:
-        return judge_cell(cell, request.retry, configs, composed, cell.state())
+        verdict = judge_cell(cell, request.retry, configs, composed, cell.state())
+        job = queue.job_of(cell) if queue is not None and verdict.action == "run" else None
+        return verdict if job is None else Verdict("wait", f"in SLURM's queue as job {job}")
 
     if request.dry_run:
         show_plan(plan, judge)
