@@ -48,15 +48,26 @@ def map_on_cores(function: Callable[[_Item], _Result], items: Sequence[_Item], d
 @lru_cache(maxsize=1)
 def pool(threads: int) -> ThreadPoolExecutor:
     """One worker a core, in which PyTorch's operations use one thread."""
-    start = threading.Barrier(threads)
+    return one_core_workers(threads, "cores")
+
+
+def one_core_workers(count: int, name: str) -> ThreadPoolExecutor:
+    """Workers in which PyTorch's operations use one thread each; whoever asks for them shuts them down.
+
+    Args:
+        count: of workers.
+        name: that their threads' names begin with.
+    """
+    threads = torch.get_num_threads()
+    start = threading.Barrier(count)
 
     def initialise() -> None:
         torch.set_num_threads(1)
         torch.get_num_threads()  # PyTorch fixes a thread's number on its first use
         start.wait()
 
-    workers = ThreadPoolExecutor(threads, thread_name_prefix="cores", initializer=initialise)
-    list(workers.map(lambda _: start.wait(), range(threads)))  # all have begun
+    workers = ThreadPoolExecutor(count, thread_name_prefix=name, initializer=initialise)
+    list(workers.map(lambda _: start.wait(), range(count)))  # all have begun
     torch.set_num_threads(threads)  # set_num_threads also sets what later threads begin with
     return workers
 

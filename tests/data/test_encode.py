@@ -13,7 +13,7 @@ from PIL import Image
 
 from octosr.data import atomic
 from octosr.data.decode import read_image_uint8
-from octosr.data.encode import encode_png, to_uint8, write_png
+from octosr.data.encode import encode_png, refuse_not_finite, to_uint8, to_uint8_unwaited, write_png
 from octosr.errors import OctoSRError
 
 
@@ -34,6 +34,19 @@ def test_not_finite(bad: float, tmp_path: Path) -> None:
     with pytest.raises(OctoSRError, match="1 of 60 values"):
         write_png(tmp_path / "a.png", image)
     assert not list(tmp_path.iterdir())
+
+
+def test_rounding_without_waiting_is_the_same_and_counts_what_is_no_number() -> None:
+    images = torch.linspace(-0.2, 1.2, 20_001).reshape(3, 59, 113)
+    for values in (images, images.double(), images.half()):
+        samples, bad = to_uint8_unwaited(values)
+        assert torch.equal(samples, to_uint8(values))
+        assert int(bad) == 0
+        refuse_not_finite(0, values.numel())
+    images[0, 0, :3] = torch.tensor([float("nan"), float("inf"), float("-inf")])
+    count = int(to_uint8_unwaited(images)[1])
+    with pytest.raises(OctoSRError, match="3 of 20001 values that are NaN or infinite"):
+        refuse_not_finite(count, images.numel())
 
 
 def test_integers_are_refused() -> None:

@@ -34,6 +34,20 @@ def to_uint8(images: Tensor) -> Tensor:
     return (unit_values(images) * 255).round().to(torch.uint8)
 
 
+def to_uint8_unwaited(images: Tensor) -> tuple[Tensor, Tensor]:
+    """As :func:`to_uint8`, but without waiting for the device to say whether all values are numbers.
+
+    Args:
+        images: as there.
+
+    Returns:
+        uint8 tensor of the same shape, and how many values are NaN or infinite (int64, no dimensions), both on the
+        same device. Whoever reads the count gives it to :func:`refuse_not_finite`.
+    """
+    images = images if images.dtype == torch.float64 else images.float()
+    return (images.clamp(0, 1) * 255).round().to(torch.uint8), (~torch.isfinite(images)).sum()
+
+
 def to_uint16(images: Tensor) -> Tensor:
     """Round float images in [0, 1] to 16 bits, times 65535; otherwise as :func:`to_uint8`."""
     return (unit_values(images) * 65535).round().to(torch.uint16)
@@ -45,12 +59,21 @@ def unit_values(images: Tensor) -> Tensor:
         raise TypeError(f"float images in [0, 1] expected, got {images.dtype}")
     images = images if images.dtype == torch.float64 else images.float()
     if not torch.isfinite(images).all():
-        bad = int((~torch.isfinite(images)).sum())
+        refuse_not_finite(int((~torch.isfinite(images)).sum()), images.numel())
+    return images.clamp(0, 1)
+
+
+def refuse_not_finite(count: int, total: int) -> None:
+    """Nothing, if ``count`` is 0.
+
+    Raises:
+        OctoSRError: so many of all values of an image are no numbers.
+    """
+    if count:
         raise OctoSRError(
-            f"An image has {bad} of {images.numel()} values that are NaN or infinite and cannot be saved. "
+            f"An image has {count} of {total} values that are NaN or infinite and cannot be saved. "
             "The weights may have diverged, or half precision overflowed: try trainer.precision=32."
         )
-    return images.clamp(0, 1)
 
 
 def encode_png(image: Tensor, text: Mapping[str, str] | None = None) -> bytes:

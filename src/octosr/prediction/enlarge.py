@@ -1,4 +1,4 @@
-"""One file in, one file out."""
+"""What is asked for, what an image file becomes ready for, and what was made of it."""
 
 from __future__ import annotations
 
@@ -6,16 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from torch import Tensor
-
 from octosr.data.decode import MAX_PIXELS, UnreadableImage
 from octosr.prediction.errors import CannotEnlarge
 from octosr.prediction.formats import Kind, kind_of
 from octosr.prediction.geotiff import enlarge_geotiff, is_geotiff
-from octosr.prediction.picture import Picture, PlaneSource, read_picture
-from octosr.prediction.rows import RowEncoder
+from octosr.prediction.picture import Picture, read_picture
 from octosr.prediction.tiling import Report, Sink, Source, upscale
-from octosr.prediction.writers import Layout, Writer, open_writer
 from octosr.techniques.base import SingleImageTechnique
 
 Progress = Callable[[int, int], None]
@@ -31,6 +27,7 @@ class Settings:
         quality: of JPEG and WebP, 1 to 100.
         value_range: of bands of a GeoTIFF that are not 8-bit; None: from their smallest to their largest value.
         max_pixels: a larger image is refused before it is decoded.
+        batch_size: how many small images of one size are enlarged together; None: chosen.
     """
 
     tile: int | None = None
@@ -38,6 +35,7 @@ class Settings:
     quality: int = 95
     value_range: tuple[float, float] | None = None
     max_pixels: int = MAX_PIXELS
+    batch_size: int | None = None
 
 
 @dataclass
@@ -49,49 +47,87 @@ class Outcome:
         width: of the result in pixels.
         notes: what the user should know.
         reports: of the tiling: one a picture, one a band or colour of a GeoTIFF.
+        batch: how many images were enlarged together, this one among them.
     """
 
     height: int
     width: int
     notes: list[str] = field(default_factory=list)
     reports: list[Report] = field(default_factory=list)
+    batch: int = 1
 
 
-class PictureSink:
-    """Brings enlarged rows to the writer of a file."""
+@dataclass(frozen=True)
+class Ready:
+    """An image that can be enlarged and written as asked.
 
-    def __init__(self, encoder: RowEncoder, writer: Writer) -> None:
-        self._encoder, self._writer = encoder, writer
+    Attributes:
+        picture: decoded; None: a GeoTIFF, which is read band by band when its turn comes.
+        kind: of the file to write.
+        notes: what the user should know.
+    """
 
-    def write(self, rows: Tensor) -> None:
-        """See :class:`octosr.prediction.tiling.Sink`."""
-        self._writer.write(self._encoder.encode(rows))
+    picture: Picture | None
+    kind: Kind
+    notes: tuple[str, ...] = ()
+
+    @property
+    def bytes(self) -> int:
+        """Of the decoded pixels, about."""
+        if self.picture is None:
+            return 0
+        alpha = self.picture.alpha
+        return self.picture.colours.nbytes + (0 if alpha is None else alpha.nbytes)
 
 
-def enlarge(
+def read(source: Path, target: Path, scale: int, settings: Settings) -> Ready:
+    """Decode an image file, and refuse what cannot be written under the name its result shall have.
+
+    Args:
+        source: the file.
+        target: the name of the result, whose extension says what is written.
+        scale: of the enlargement.
+        settings: see :class:`Settings`.
+
+    Raises:
+        UnreadableImage: the file cannot be used; with the reason.
+        CannotEnlarge: the result cannot be written as this kind of file.
+    """
+    kind = kind_of(target)
+    if _is_geotiff(source):
+        if kind.name != "TIFF":
+            raise CannotEnlarge(
+                f"a GeoTIFF cannot become {kind.name}, which holds no coordinates, nodata or bands: "
+                "format=auto or format=tif"
+            )
+        return Ready(None, kind)
+    picture = read_picture(source, scale, settings.max_pixels)
+    height, width = (side * scale for side in picture.size)
+    return Ready(picture, kind, (*picture.notes, *_check(picture, kind, height, width)))
+
+
+def enlarge_bands(
     source: Path,
     temporary: Path,
-    target: Path,
     technique: SingleImageTechnique,
     settings: Settings,
     progress: Progress | None = None,
 ) -> Outcome:
-    """Enlarge one image file.
+    """Enlarge a GeoTIFF.
 
     Args:
         source: the file.
         temporary: where the result is written.
-        target: the name it will have, whose extension says what is written.
         technique: on the device to use, with its weights, at the scale wanted.
         settings: see :class:`Settings`.
-        progress: called with LR pixels done and LR pixels in all (of each band of a GeoTIFF).
+        progress: called with LR pixels done and LR pixels in all, of each band.
 
     Returns:
         What was written.
 
     Raises:
         UnreadableImage: the file cannot be used; with the reason.
-        CannotEnlarge: the result cannot be written as this kind of file.
+        CannotEnlarge: rasterio is not installed.
         OSError: the file cannot be written, or the disk is full.
         OctoSRError: the technique cannot enlarge it, or made values that are no numbers.
     """
@@ -101,25 +137,9 @@ def enlarge(
         made = upscale(technique, lr, sink, tile=settings.tile, self_ensemble=settings.self_ensemble, progress=progress)
         reports.append(made)
 
-    kind = kind_of(target)
-    if _is_geotiff(source):
-        if kind.name != "TIFF":
-            raise CannotEnlarge(
-                f"a GeoTIFF cannot become {kind.name}, which holds no coordinates, nodata or bands: "
-                "format=auto or format=tif"
-            )
-        limits = (settings.value_range, settings.max_pixels)
-        bands, height, width = enlarge_geotiff(source, temporary, technique.scale, run, *limits)
-        return Outcome(height, width, [f"GeoTIFF of {bands} bands"], reports)
-    picture = read_picture(source, technique.scale, settings.max_pixels)
-    height, width = (side * technique.scale for side in picture.size)
-    notes = [*picture.notes, *_check(picture, kind, height, width)]
-    bits = min(picture.bits, kind.deepest)
-    encoder = RowEncoder(picture, technique.scale, bits)
-    layout = Layout(height, width, encoder.channels, bits, picture.metadata, settings.quality)
-    with open_writer(temporary, kind, layout) as writer:
-        run(PlaneSource(picture.colours), PictureSink(encoder, writer))
-    return Outcome(height, width, notes, reports)
+    limits = (settings.value_range, settings.max_pixels)
+    bands, height, width = enlarge_geotiff(source, temporary, technique.scale, run, *limits)
+    return Outcome(height, width, [f"GeoTIFF of {bands} bands"], reports)
 
 
 def _is_geotiff(source: Path) -> bool:

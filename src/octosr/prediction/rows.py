@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from octosr.data.encode import to_uint8, to_uint16, unit_values
@@ -29,6 +28,11 @@ class RowEncoder:
         self.channels = (1 if picture.grey else 3) + (picture.alpha is not None)
         self.done = 0
 
+    def colours(self, rows: Tensor) -> Tensor:
+        """(3, r, W) float RGB as the channels that are stored: one where the picture is grey."""
+        # In 64 bits the mean of three equal floats is that float again, so interpolation is untouched.
+        return rows.double().mean(0, keepdim=True).float() if self.grey else rows
+
     def encode(self, rows: Tensor) -> Pixels:
         """The next rows.
 
@@ -41,13 +45,23 @@ class RowEncoder:
         Raises:
             OctoSRError: a value is NaN or infinite.
         """
-        if self.grey:
-            # In 64 bits the mean of three equal floats is that float again, so interpolation is untouched.
-            rows = rows.double().mean(0, keepdim=True).float()
+        return self.join(quantise(self.colours(rows), self.bits))
+
+    def join(self, samples: Tensor) -> Pixels:
+        """The next rows where their colours are rounded already.
+
+        Args:
+            samples: (1 or 3, r, W), what :meth:`colours` gives as stored samples, on the CPU.
+
+        Returns:
+            As :meth:`encode`.
+        """
+        planes: Pixels = samples.numpy()
         if self.alpha is not None:
-            rows = torch.cat((rows, enlarge_rows(self.alpha, self.scale, self.done, self.done + rows.shape[1])))
-        self.done += rows.shape[1]
-        return quantise(rows, self.bits).permute(1, 2, 0).contiguous().numpy()
+            alpha = enlarge_rows(self.alpha, self.scale, self.done, self.done + samples.shape[1])
+            planes = np.concatenate((planes, quantise(alpha, self.bits).numpy()))
+        self.done += samples.shape[1]
+        return np.ascontiguousarray(planes.transpose(1, 2, 0))
 
 
 def quantise(values: Tensor, bits: int) -> Tensor:

@@ -6,8 +6,8 @@ everything, no network is built.
 
 from __future__ import annotations
 
-import errno
 import logging
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -16,15 +16,12 @@ import octosr._torchvision  # noqa: F401  (before Lightning, which imports torch
 
 # isort: split
 import pytorch_lightning as pl
-import torch
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from octosr.atomic import replacing
-from octosr.data.decode import UnreadableImage
 from octosr.errors import ConfigError, OctoSRError
 from octosr.evaluation.recipe import Recipe
-from octosr.hashing import file_sha256
-from octosr.prediction.enlarge import Outcome, Settings, enlarge
+from octosr.prediction.enlarge import Settings
+from octosr.prediction.flow import enlarge_all
 from octosr.prediction.formats import check_format, suffix_of
 from octosr.prediction.inputs import Job, find_jobs
 from octosr.prediction.journal import Journal
@@ -32,6 +29,7 @@ from octosr.runs.build import build, prepare_hardware, quiet_lightning, techniqu
 from octosr.runs.console import console
 from octosr.runs.predict_progress import Meter
 from octosr.runs.predict_weights import with_checkpoint
+from octosr.runs.quit import end_on_signal
 from octosr.runs.record import run_record
 from octosr.runs.super_resolve import make_trainer
 from octosr.runs.weights import Described, describe_technique
@@ -39,8 +37,6 @@ from octosr.techniques.base import GenerativeTechnique, SingleImageTechnique
 from octosr.techniques.precomputed import Precomputed
 
 log = logging.getLogger(__name__)
-
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 class FailedImages(OctoSRError):  # noqa: N818  (the name says it all)
@@ -65,6 +61,7 @@ def predict(cfg: DictConfig) -> None:
     Raises:
         OctoSRError: a setting is wrong, nothing is there to enlarge, or weights are missing; before any work.
         FailedImages: some images cannot be used or written; the others have been.
+        SystemExit: SIGTERM; what is written is whole, and the next start goes on from there.
     """
     quiet_lightning()
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
@@ -75,15 +72,17 @@ def predict(cfg: DictConfig) -> None:
     described = describe_technique(cfg)
     recipe = _recipe(cfg, described)
     trainer = make_trainer(cfg)
-    precision = str(cfg.trainer.precision)
-    record = {"recipe": _plain_recipe(recipe), "run": run_record(trainer.strategy.root_device, precision)}
+    ran = run_record(trainer.strategy.root_device, str(cfg.trainer.precision))
+    record = {"recipe": _plain_recipe(recipe), "run": ran}
     journal = Journal(output, recipe.key, record)
     problems: list[tuple[Path, str]] = []
     todo = _pending(jobs, journal, bool(cfg.overwrite), problems)
     with Meter(len(todo)) as meter:
         if todo:
             technique = _technique(cfg, described, trainer)
-            _enlarge_all(cfg, todo, technique, trainer, journal, meter, problems)
+            precision = trainer.precision_plugin.forward_context
+            with end_on_signal(signal.SIGTERM):  # Ctrl-C is answered by the entry point
+                problems += enlarge_all(todo, technique, _settings(cfg), journal, meter, precision)
     console.print(meter.summary(output, there=len(jobs) - len(todo) - _foreign(problems, todo)), markup=False)
     if problems:
         raise FailedImages(problems, len(jobs))
@@ -110,6 +109,9 @@ def _check(cfg: DictConfig) -> None:
         )
     if cfg.tile is not None and int(cfg.tile) < 1:
         raise ConfigError(f"tile={cfg.tile} is a side in pixels: 1 or more, or null.")
+    asked = cfg.batch_size
+    if asked != "auto" and not (isinstance(asked, int) and asked >= 1):
+        raise ConfigError(f"batch_size={asked} is how many small images are enlarged at once: auto, or 1 or more.")
     if int(cfg.scale) < 1:
         raise ConfigError(f"scale={cfg.scale} is how many times larger: 8, 4 or 2.")
     given = cfg.geo.range
@@ -123,7 +125,7 @@ def _inputs(cfg: DictConfig) -> list[str]:
 
 
 def _recipe(cfg: DictConfig, described: Described) -> Recipe:
-    """What determines a result besides its LR image. Not the tile: its results differ by rounding."""
+    """What determines a result besides its LR image. Not the tile and the batch: their results differ by rounding."""
     settings: dict[str, Any] = {"scale": int(cfg.scale), "self_ensemble": bool(cfg.self_ensemble)}
     settings["geo.range"] = None if cfg.geo.range is None else [float(value) for value in cfg.geo.range]
     if cfg.format in ("jpg", "webp", "same"):
@@ -184,56 +186,13 @@ def _technique(cfg: DictConfig, described: Described, trainer: pl.Trainer) -> Si
     return technique.eval()
 
 
-def _enlarge_all(
-    cfg: DictConfig,
-    jobs: Sequence[Job],
-    technique: SingleImageTechnique,
-    trainer: pl.Trainer,
-    journal: Journal,
-    meter: Meter,
-    problems: list[tuple[Path, str]],
-) -> None:
+def _settings(cfg: DictConfig) -> Settings:
     value_range = None if cfg.geo.range is None else (float(cfg.geo.range[0]), float(cfg.geo.range[1]))
-    settings = Settings(
-        None if cfg.tile is None else int(cfg.tile),
-        bool(cfg.self_ensemble),
-        int(cfg.quality),
-        value_range,
-        int(cfg.data.max_pixels),
+    return Settings(
+        tile=None if cfg.tile is None else int(cfg.tile),
+        self_ensemble=bool(cfg.self_ensemble),
+        quality=int(cfg.quality),
+        value_range=value_range,
+        max_pixels=int(cfg.data.max_pixels),
+        batch_size=None if cfg.batch_size == "auto" else int(cfg.batch_size),
     )
-    for job in jobs:
-        meter.begin(str(job.source))
-        try:
-            with replacing(job.target) as temporary, trainer.precision_plugin.forward_context():
-                made = enlarge(job.source, temporary, job.target, technique, settings, meter.advance)
-                _note(journal, job, temporary, made)
-        except UnreadableImage as error:
-            reason = error.reason
-        except ConfigError:  # would be the same for every image
-            raise
-        except OctoSRError as error:
-            reason = str(error)
-        except (MemoryError, torch.OutOfMemoryError) as error:
-            reason = f"the memory does not suffice ({error or 'out of memory'}): try a smaller tile=N, or format=png"
-        except OSError as error:
-            if _no_space(error):
-                raise ConfigError(
-                    f"{job.target} cannot be written ({error.strerror or error}). {meter.done} images were finished; "
-                    "the same command goes on when there is room."
-                ) from error
-            reason = f"{job.target} cannot be written: {error.strerror or error}"
-        else:
-            meter.end(job, made)
-            continue
-        meter.fail()
-        problems.append((job.source, reason))
-
-
-def _note(journal: Journal, job: Job, temporary: Path, made: Outcome) -> None:
-    tiles = [{"tile": report.tile, "tiles": report.tiles, "halvings": report.halvings} for report in made.reports]
-    size = {"height": made.height, "width": made.width}
-    journal.add(job.name, file_sha256(temporary), job.source, **size, tiling=tiles, notes=made.notes)
-
-
-def _no_space(error: OSError) -> bool:
-    return error.errno in _NO_SPACE or "No space left on device" in str(error)

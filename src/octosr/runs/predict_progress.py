@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -17,7 +18,9 @@ log = logging.getLogger(__name__)
 
 
 class Meter:
-    """Counts images and megapixels of results.
+    """Counts images and megapixels of results; see :class:`octosr.prediction.flow.Watcher`.
+
+    The bar shows what has gone through the network, or is written.
 
     Args:
         total: images to be made.
@@ -28,7 +31,9 @@ class Meter:
         self.done = 0
         self.failed = 0
         self.megapixels = 0.0
-        self._start = self._began = time.monotonic()
+        self._begun = 0
+        self._shown = 0.0
+        self._start = self._ended = time.monotonic()
         self._live = console.is_terminal and total > 0
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[speed]}"))
         self._bar = Progress(*columns, TimeRemainingColumn(), console=console, transient=True, disable=not self._live)
@@ -45,33 +50,41 @@ class Meter:
         """Take it away."""
         self._bar.stop()
 
-    def begin(self, name: str) -> None:
-        """An image is begun."""
-        self._began = time.monotonic()
-        place = f"{self.done + self.failed + 1}/{self.total}"
-        self._bar.update(self._task, description=f"{place} {Path(name).name[-40:]}".replace("[", "\\["))
+    def begin(self, jobs: Sequence[Job]) -> None:
+        """Images are begun, together."""
+        first = self._begun + 1
+        self._begun += len(jobs)
+        place = f"{first}-{self._begun}" if len(jobs) > 1 else str(first)
+        name = jobs[0].source.name[-40:]
+        self._bar.update(self._task, description=f"{place}/{self.total} {name}".replace("[", "\\["))
 
     def advance(self, done: int, total: int) -> None:
-        """A part of it is done, of so many LR pixels."""
-        self._bar.update(self._task, completed=self.done + self.failed + done / max(total, 1))
+        """A part of the last one is done, of so many LR pixels."""
+        self._show(self._begun - 1 + done / max(total, 1))
 
     def end(self, job: Job, made: Outcome) -> None:
         """It is written."""
         size = made.height * made.width / 1e6
         self.done += 1
         self.megapixels += size
-        seconds = time.monotonic() - self._began
-        self._bar.update(self._task, completed=self.done + self.failed, speed=self._speed())
+        before, self._ended = self._ended, time.monotonic()
+        self._bar.update(self._task, speed=self._speed())
+        self._show(self.done + self.failed)
         for note in made.notes:
             log.info("%s: %s", job.source, note)
         if not self._live:
             place = f"{self.done + self.failed}/{self.total}"
-            log.info("%s  %s  %dx%d  %.1f s", place, job.target, made.width, made.height, seconds)
+            log.info("%s  %s  %dx%d  %.1f s", place, job.target, made.width, made.height, self._ended - before)
 
     def fail(self) -> None:
         """It is not: the reason comes at the end, with all others."""
         self.failed += 1
-        self._bar.update(self._task, completed=self.done + self.failed)
+        self._ended = time.monotonic()
+        self._show(self.done + self.failed)
+
+    def _show(self, completed: float) -> None:
+        self._shown = max(self._shown, completed)
+        self._bar.update(self._task, completed=self._shown)
 
     def summary(self, output: Path, there: int) -> str:
         """One line for the end of the run."""

@@ -62,6 +62,15 @@ class SingleImageTechnique(Technique):
         """The whole upscaling factor, the product of the stages."""
         return math.prod(self.stages)
 
+    @property
+    def batches(self) -> bool:
+        """Whether each image of a batch comes out as it would alone, up to the last digits.
+
+        ``predict.py`` then enlarges small images together. False where last digits grow, as in a rounding to 8 bits
+        between two networks.
+        """
+        return True
+
     @abstractmethod
     def super_resolve(self, lr: Tensor) -> Tensor:
         """Super-resolve a batch.

@@ -158,6 +158,11 @@ class MoESR(PhasedTraining):
         kwargs.pop("memory_format", None)
         return super().to(*args, **kwargs) if args or kwargs else self
 
+    @property
+    def batches(self) -> bool:
+        """Not with the quirks, whose rounding between stages a last digit can tip over."""
+        return not self.official_quirks
+
     def super_resolve(self, lr: Tensor) -> Tensor:
         """Super-resolve (B, 3, h, w) to (B, 3, scale*h, scale*w), not clamped; each image by itself, all together."""
         return self.estimate(lr)[-1].sr

@@ -1,0 +1,195 @@
+"""A result on its way to its file: its rows come from the network's thread and are encoded on others."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, wait
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from torch import Tensor
+
+from octosr.atomic import replacing
+from octosr.hashing import file_sha256
+from octosr.prediction.enlarge import Outcome, Ready, Settings
+from octosr.prediction.inputs import Job
+from octosr.prediction.journal import Journal
+from octosr.prediction.picture import Pixels
+from octosr.prediction.rows import RowEncoder
+from octosr.prediction.tiling import Report
+from octosr.prediction.writers import Layout, Writer, open_writer
+
+_Made = TypeVar("_Made")
+
+
+class Abandoned(Exception):  # noqa: N818  (nothing is wrong with the image)
+    """The run was told to end before this image was encoded."""
+
+
+class Result:
+    """A file under a temporary name.
+
+    Args:
+        job: the image, and the name of the result.
+
+    Attributes:
+        bytes: of the rows that it holds until they are encoded.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.bytes = 0
+        self._file = ExitStack()
+        self._temporary: Path | None = None
+        self._made: tuple[Outcome, str] | None = None
+
+    def begin(self) -> Path:
+        """The temporary name."""
+        self._temporary = self._file.enter_context(replacing(self.job.target))
+        return self._temporary
+
+    def complete(self, outcome: Outcome) -> None:
+        """All is written: bring it to the disk and hash it, so that nothing is left to do but the renaming."""
+        assert self._temporary is not None
+        with self._temporary.open("rb") as stream:
+            os.fsync(stream.fileno())
+        self._made = outcome, file_sha256(self._temporary)
+
+    def outcome(self) -> Outcome:
+        """What was written.
+
+        Raises:
+            Exception: what it failed with.
+        """
+        assert self._made is not None
+        return self._made[0]
+
+    def commit(self, journal: Journal) -> None:
+        """Note it, and give it its name."""
+        assert self._made is not None
+        made, digest = self._made
+        tiles = [{"tile": report.tile, "tiles": report.tiles, "halvings": report.halvings} for report in made.reports]
+        facts = {"height": made.height, "width": made.width, "tiling": tiles, "batch": made.batch, "notes": made.notes}
+        journal.add(self.job.name, digest, self.job.source, **facts)
+        self._file.close()
+
+    def discard(self, error: BaseException) -> None:
+        """Remove what there is of it."""
+        self._file.__exit__(type(error), error, error.__traceback__)
+
+
+class Writing(Result):
+    """A picture's result. It is a sink for rows (see :class:`octosr.prediction.tiling.Sink`).
+
+    Args:
+        job: see :class:`Result`.
+        ready: the LR picture.
+        scale: of the enlargement.
+        settings: see :class:`Settings`.
+        workers: on which rows are encoded, those of one picture one after the other.
+        stopped: once it is set, no more work is begun.
+    """
+
+    def __init__(
+        self, job: Job, ready: Ready, scale: int, settings: Settings, workers: Executor, stopped: threading.Event
+    ) -> None:
+        super().__init__(job)
+        assert ready.picture is not None
+        picture = ready.picture
+        height, width = (side * scale for side in picture.size)
+        bits = min(picture.bits, ready.kind.deepest)
+        self.encoder = RowEncoder(picture, scale, bits)
+        self._layout = Layout(height, width, self.encoder.channels, bits, picture.metadata, settings.quality)
+        self._kind, self._notes = ready.kind, list(ready.notes)
+        self._tasks, self._stopped = _InOrder(workers), stopped
+        self._open = ExitStack()
+        self._writer: Writer | None = None
+        self._last: Future[None] | None = None
+
+    def write(self, rows: Tensor) -> None:
+        """Encode rows once those before are: no more than two bands are in memory.
+
+        Raises:
+            Exception: what earlier rows failed with.
+        """
+        if self._last is not None:
+            self._last.result()
+        self.put(partial(self.encoder.encode, rows), rows.nbytes)
+
+    def put(self, rows: Callable[[], Pixels], size: int) -> None:
+        """Write what a function gives, which a worker calls and which holds so many bytes."""
+        self.bytes = size
+        self._last = self._tasks.submit(partial(self._encode, rows))
+
+    def finish(self, report: Report, batch: int = 1) -> None:
+        """All rows are on their way."""
+        outcome = Outcome(self._layout.height, self._layout.width, self._notes, [report], batch)
+        self._last = self._tasks.submit(partial(self._finish, outcome))
+
+    def outcome(self) -> Outcome:
+        """What was written, once it is."""
+        assert self._last is not None
+        self._last.result()
+        return super().outcome()
+
+    def discard(self, error: BaseException) -> None:
+        """Remove what there is of it, once no worker is at it."""
+        if self._last is not None:
+            wait([self._last])
+        self._open.__exit__(type(error), error, error.__traceback__)
+        super().discard(error)
+
+    def _encode(self, rows: Callable[[], Pixels]) -> None:
+        if self._stopped.is_set():
+            raise Abandoned
+        if self._writer is None:
+            self._writer = self._open.enter_context(open_writer(self.begin(), self._kind, self._layout))
+        self._writer.write(rows())
+
+    def _finish(self, outcome: Outcome) -> None:
+        self._open.close()
+        self.complete(outcome)
+
+
+class _InOrder:
+    """Tasks that are done one after the other, on whatever worker is free. Once one has failed the rest fail too."""
+
+    def __init__(self, workers: Executor) -> None:
+        self._workers = workers
+        self._lock = threading.Lock()
+        self._waiting: deque[tuple[Callable[[], None], Future[None]]] = deque()
+        self._busy = False
+        self._error: BaseException | None = None
+
+    def submit(self, task: Callable[[], None]) -> Future[None]:
+        """The future of a task."""
+        future: Future[None] = Future()
+        with self._lock:
+            self._waiting.append((task, future))
+            if self._busy:
+                return future
+            self._busy = True
+        self._workers.submit(self._run)
+        return future
+
+    def _run(self) -> None:
+        while True:
+            with self._lock:
+                if not self._waiting:
+                    self._busy = False
+                    return
+                task, future = self._waiting.popleft()
+            try:
+                if self._error is None:
+                    task()
+            except BaseException as error:  # handed to whoever asks for the result
+                self._error = error
+            if self._error is None:
+                future.set_result(None)
+            else:
+                future.set_exception(self._error)
