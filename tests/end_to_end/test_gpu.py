@@ -69,7 +69,10 @@ def test_trains_and_goes_on(
 @needs_gpu
 @pytest.mark.parametrize("technique", TECHNIQUES)
 def test_gives_what_the_cpu_gives(composer: Composer, images: Path, tmp_path: Path, technique: str) -> None:
-    """Images of full precision at most one step of 8 bits apart, and but few of them; NIQE with them."""
+    """Images of full precision: few values another 8-bit number, and the next one; NIQE with them.
+
+    MoESR reads its kernel off 85 scores that stand close together, and then optimises: there it is a few numbers more.
+    """
     train(composer("train", *settings(technique, images, tmp_path / "cpu", "cpu")))
     weights = next((tmp_path / "cpu").rglob("last.ckpt"))
     found = []
@@ -81,9 +84,27 @@ def test_gives_what_the_cpu_gives(composer: Composer, images: Path, tmp_path: Pa
         found.append((np.stack([np.asarray(Image.open(file)) for file in files]).astype(int), result.values))
     (here, scores), (there, others) = found
     apart = np.abs(here - there)
-    assert apart.max() <= 1
-    assert apart.mean() < 0.01
+    assert apart.max() <= (8 if technique == "moesr" else 1)
+    assert apart.mean() < 0.02
     assert scores == pytest.approx(others, rel=1e-2, nan_ok=True)
+
+
+@needs_gpu
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "16-mixed"])
+def test_recorded_passes_train_what_plain_ones_do(
+    composer: Composer, images: Path, tmp_path: Path, precision: str
+) -> None:
+    """DAN, whose training is recorded as CUDA graphs."""
+    found = []
+    for graphs in ("true", "false"):
+        out = tmp_path / graphs
+        chosen = [*settings("dan", images, out, DEVICE), f"trainer.precision={precision}"]
+        train(composer("train", *chosen, f"hardware.cuda_graphs={graphs}", "hardware.matmul_precision=highest"))
+        found.append(torch.load(next(out.rglob("last.ckpt")), map_location="cpu", weights_only=True)["state_dict"])
+    recorded, plain = found
+    # Adam moves every weight by about 4e-4 in each of the 8 steps, in either direction where its gradient is rounding.
+    apart = torch.cat([(recorded[key] - value).abs().flatten() for key, value in plain.items() if value.ndim > 1])
+    assert apart.mean() < (3e-4 if precision == "32-true" else 1e-3)
 
 
 @needs_gpu

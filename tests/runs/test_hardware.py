@@ -11,6 +11,7 @@ import torch
 from omegaconf import DictConfig
 from torch import nn
 
+from octosr.metrics.checks import exact_arithmetic
 from octosr.runs.build import prepare_hardware
 from octosr.techniques.interpolation import Interpolation
 
@@ -49,3 +50,31 @@ def test_nothing_is_compiled_that_need_not_be(composer: Callable[..., DictConfig
     plain = Compiled("bicubic")
     prepare_hardware(plain, composer("train", "technique=dan", "dataset=isaid", "hardware=cpu"))
     assert plain.where is None
+
+
+@pytest.mark.parametrize(("wanted", "tf32"), [("highest", False), ("high", True)])
+def test_full_precision_is_that_of_convolutions_too(
+    composer: Callable[..., DictConfig], wanted: str, tf32: bool
+) -> None:
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    try:
+        for _ in range(2):
+            cfg = composer("train", "technique=dan", "dataset=isaid", f"hardware.matmul_precision={wanted}")
+            prepare_hardware(Compiled("bicubic"), cfg)
+            with exact_arithmetic(torch.device("cpu")):  # what a metric does between two cells
+                pass
+            assert torch.get_float32_matmul_precision() == wanted
+            assert torch.backends.cudnn.allow_tf32 == tf32
+    finally:
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]
+
+
+def test_passes_are_recorded_on_request_and_not_with_compilation(composer: Callable[..., DictConfig]) -> None:
+    for hardware, recorded in (("auto", True), ("gpu", True), ("h200", False), ("cpu", False), ("v100x4", False)):
+        technique = Interpolation("bicubic")
+        cfg = composer("train", "technique=dan", "dataset=isaid", f"hardware={hardware}")
+        if not cfg.hardware.compile:
+            prepare_hardware(technique, cfg)
+        assert technique.record_passes == recorded
+        assert not technique.may_record_passes()  # on a CPU

@@ -173,10 +173,14 @@ def _metric_nodes(cfg: DictConfig) -> dict[str, Any]:
 
 
 def prepare_hardware(technique: Technique, cfg: DictConfig) -> None:
-    """Apply what ``hardware`` asks of the network itself: memory format, compilation, matmul precision."""
+    """Apply what ``hardware`` asks of the network itself: memory format, compilation, graphs, precision of products."""
     hardware = cfg.hardware
     if hardware.matmul_precision is not None:
         torch.set_float32_matmul_precision(hardware.matmul_precision)
+        # Convolutions have a switch of their own, on by default. Not cudnn.conv.fp32_precision: with "ieee" there,
+        # asking this older one raises.
+        torch.backends.cudnn.allow_tf32 = hardware.matmul_precision != "highest"
+    technique.record_passes = bool(hardware.cuda_graphs) and not hardware.compile
     if hardware.channels_last:
         technique.to(memory_format=torch.channels_last)
     if hardware.compile:

@@ -24,6 +24,7 @@ NEUTRAL = (
     "time_limit.allocation",
     "time_limit.margin",
     "hardware.name",
+    "hardware.cuda_graphs",
     "trainer.accelerator",
     "trainer.plugins",
     "trainer.enable_progress_bar",

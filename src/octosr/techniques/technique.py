@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytorch_lightning as pl
+import torch
 from torch import nn
 
 from octosr.errors import MissingWeightsError
@@ -23,6 +24,9 @@ class Technique(pl.LightningModule):
 
     Args:
         name: the name under which checkpoints, images and scores of this technique are filed.
+
+    Attributes:
+        record_passes: set by ``hardware.cuda_graphs``, see :meth:`may_record_passes`.
     """
 
     trainable: ClassVar[bool] = True
@@ -37,6 +41,7 @@ class Technique(pl.LightningModule):
     def __init__(self, name: str) -> None:
         super().__init__()
         self.name = name
+        self.record_passes = False
 
     @property
     def published_steps(self) -> int:
@@ -76,6 +81,16 @@ class Technique(pl.LightningModule):
     def networks(self) -> list[nn.Module]:
         """The networks worth compiling, each called as a module; those with parameters directly below this one."""
         return [child for child in self.children() if next(child.parameters(), None) is not None]
+
+    def may_record_passes(self) -> bool:
+        """Whether training may replay recorded passes (:mod:`octosr.nn.graphs`): on request, and on one GPU only.
+
+        Gradients are then overwritten by the next pass, so they may not be added up over several batches; other
+        processes' gradients are exchanged by hooks that a replay would not call.
+        """
+        if not self.record_passes or self.device.type != "cuda" or not torch.is_grad_enabled():
+            return False
+        return self.trainer.world_size == 1 and self.trainer.accumulate_grad_batches == 1
 
     def compile_networks(self) -> None:
         """Compile the networks in place: names in the state dict stay as they are."""

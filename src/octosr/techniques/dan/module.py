@@ -17,6 +17,7 @@ from octosr.degradation.pca import encode
 from octosr.degradation.pipeline import Degradation
 from octosr.errors import ConfigError, WrongWeightsError
 from octosr.nn import winograd
+from octosr.nn.graphs import Passes, RecordedPasses
 from octosr.techniques.base import SingleImageTechnique
 from octosr.techniques.dan import checks
 from octosr.techniques.dan.layout import load_official
@@ -132,6 +133,7 @@ class DAN(SingleImageTechnique):
         self.milestones = sorted(int(step) for step in milestones)
         self.gamma = float(gamma)
         components = {int(scale): int(p) for scale, p in pca_components.items()}
+        self._recorded: dict[int, RecordedPasses] = {}
         self.stage_networks = nn.ModuleDict()
         for scale in self.stages:
             size = degradation.kernel_size(scale)
@@ -192,16 +194,29 @@ class DAN(SingleImageTechnique):
         assert self.degradation is not None
         hr = _centre_crop(batch["hr"], self.lr_patch * scale, scale)
         lr, kernel = self.degradation(hr, scale, batch["sample_id"])
-        network = self.network(scale)
-        estimate = network(lr)
-        loss_sr = F.l1_loss(estimate.sr, hr)
-        if estimate.kernel is not None:
-            loss_kernel = F.l1_loss(estimate.kernel, kernel.flatten(1))
-        else:
-            loss_kernel = F.l1_loss(estimate.code, encode(kernel, network.pca_basis))
+        sr, blur = self._passes(scale)(lr)
+        loss_sr = F.l1_loss(sr, hr)
+        target = kernel.flatten(1) if self.version == 2 else encode(kernel, self.network(scale).pca_basis)
+        loss_kernel = F.l1_loss(blur, target)
         self.log(f"train/loss_sr_x{scale}", loss_sr.detach())
         self.log(f"train/loss_kernel_x{scale}", loss_kernel.detach())
         return loss_sr + loss_kernel
+
+    def _passes(self, scale: int) -> Passes:
+        """A stage's passes in training: LR images to SR images and what of the blur is compared, kernel or code."""
+        network = self.network(scale)
+
+        def plain(lr: Tensor) -> tuple[Tensor, Tensor]:
+            estimate = network(lr)
+            return estimate.sr, estimate.code if estimate.kernel is None else estimate.kernel
+
+        if not self.may_record_passes():
+            return plain
+        return self._recorded.setdefault(scale, RecordedPasses(network, plain))
+
+    def on_fit_end(self) -> None:
+        """Let go of what was recorded: it keeps the memory of a whole training step."""
+        self._recorded.clear()
 
     def super_resolve(self, lr: Tensor, codes: Sequence[Tensor] | None = None) -> Tensor:
         """Super-resolve (B, 3, h, w) to (B, 3, scale*h, scale*w), not clamped.
