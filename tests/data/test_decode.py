@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image, ImageCms
 
 from octosr.data.decode import (
@@ -20,7 +19,6 @@ from octosr.data.decode import (
     read_header,
     read_image,
     read_image_uint8,
-    to_tensor,
 )
 
 RNG = np.random.default_rng(7)
@@ -378,14 +376,3 @@ def test_damage_never_escapes_as_another_error(tmp_path: Path, kind: str) -> Non
         for read in (decode, read_header):
             with contextlib.suppress(UnreadableImage):
                 read(path, max_pixels=10**6)
-
-
-def test_to_tensor() -> None:
-    for pixels in (COLOUR, COLOUR.astype(np.float32) / np.float32(255)):
-        tensor = to_tensor(pixels)
-        assert tensor.shape == (3, 5, 7)
-        assert tensor.dtype == torch.float32
-        assert tensor.is_contiguous()
-        torch.testing.assert_close(
-            tensor.permute(1, 2, 0).numpy(), (COLOUR / 255).astype(np.float32), atol=1e-7, rtol=0
-        )

@@ -28,7 +28,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image, UnidentifiedImageError
-from torch import Tensor
 
 from octosr.data.encode import to_uint8
 from octosr.data.pixels import Unsupported, is_deep, open_image, pixels_of, stored_size
@@ -143,12 +142,6 @@ def read_image_uint8(path: Path | str, max_pixels: int = MAX_PIXELS) -> npt.NDAr
     if pixels.dtype == np.uint8:
         return pixels.astype(np.uint8, copy=False)
     return to_uint8(torch.from_numpy(pixels)).numpy()
-
-
-def to_tensor(pixels: npt.NDArray[np.uint8] | npt.NDArray[np.float32]) -> Tensor:
-    """(H, W, 3) uint8, or float in [0, 1], to a contiguous (3, H, W) float32 tensor in [0, 1]."""
-    planes = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)
-    return planes.float().div_(255).contiguous() if pixels.dtype == np.uint8 else planes.float().contiguous()
 
 
 def _open(path: Path, stream: IO[bytes], max_pixels: int) -> Image.Image:
