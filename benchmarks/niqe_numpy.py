@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ def study(rgb: Array, mean: Array, covariance: Array) -> float:
     side = luma.shape[0] // PATCH * PATCH
     image = luma[:side, : luma.shape[1] // PATCH * PATCH].astype(np.float32)
     half = np.array(Image.fromarray(image).resize((side // 2, side // 2), Image.Resampling.BICUBIC))
-    shapes = _with_ratios(np.arange(0.2, 10, 0.001))
+    shapes = _with_ratios(9800)
     tables = []
     for scale, patch in ((image, PATCH), (half, PATCH // 2)):
         coefficients = _mscn_float32(scale)
@@ -62,7 +63,7 @@ def _two_scales(image: Array, mean: Array, covariance: Array, dtype: Any) -> flo
         window = window.astype(np.float32).astype(np.float64)
     half_rows, half_columns = (half_matrix(size).astype(dtype) for size in image.shape)
     half = half_rows @ (image / dtype(255)).astype(dtype) @ half_columns.T * dtype(255)
-    shapes = _with_ratios(np.arange(0.2, 10.001, 0.001)[:9801])
+    shapes = _with_ratios(9801)
     tables = []
     for scale, patch in ((image, PATCH), (half, PATCH // 2)):
         local = convolve(scale, window, mode="nearest")
@@ -121,8 +122,10 @@ def _patches(coefficients: Array, side: int) -> list[Array]:
     ]
 
 
-def _with_ratios(shapes: Array) -> tuple[Array, Array]:
-    """Shapes, and the ratio of moments that belongs to each."""
+@lru_cache
+def _with_ratios(count: int) -> tuple[Array, Array]:
+    """So many shapes, and the ratio of moments that belongs to each; made once, as there."""
+    shapes = np.arange(0.2, 10.001, 0.001)[:count]
     return shapes, gamma(2 / shapes) ** 2 / (gamma(1 / shapes) * gamma(3 / shapes))
 
 

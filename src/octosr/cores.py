@@ -10,7 +10,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TypeVar
 
 import torch
@@ -35,14 +35,29 @@ def map_on_cores(function: Callable[[_Item], _Result], items: Sequence[_Item], d
     threads = torch.get_num_threads()
     if device.type != "cpu" or threads < 2 or len(items) < 2:
         return [function(item) for item in items]
+    return _in_pool([partial(function, item) for item in items])
+
+
+def on_one_core(function: Callable[[], _Result], device: torch.device) -> _Result:
+    """``function()``, on the CPU with one core.
+
+    For many short operations in a row: split over cores, each of them costs more waiting than work, and hundreds of
+    times more when another program holds one of the cores (LAPACK's factorisations of small matrices most of all).
+    """
+    if device.type != "cpu" or torch.get_num_threads() < 2:
+        return function()
+    return _in_pool([function])[0]
+
+
+def _in_pool(functions: Sequence[Callable[[], _Result]]) -> list[_Result]:
     grad, inference = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
 
-    def job(item: _Item) -> _Result:
+    def job(function: Callable[[], _Result]) -> _Result:
         # Both modes belong to a thread, so they are carried over.
         with torch.inference_mode(inference), torch.set_grad_enabled(grad):
-            return function(item)
+            return function()
 
-    return list(pool(threads).map(job, items))
+    return list(pool(torch.get_num_threads()).map(job, functions))
 
 
 @lru_cache(maxsize=1)

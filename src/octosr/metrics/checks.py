@@ -9,9 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from octosr.cores import map_on_cores
 from octosr.errors import OctoSRError
 
 RANGE_TOLERANCE = 1e-6
+ROWS = 128
+"""Rows of images that one core looks at."""
 
 
 class UnscorableImageError(OctoSRError, ValueError):
@@ -50,10 +53,11 @@ def check_images(images: Tensor, what: str) -> None:
         raise UnscorableImageError(
             f"{what}: expected float32 images in [0, 1], but they are {images.dtype}.", range(len(images))
         )
-    # Of all at once, since that of each image is many times slower, and in the order of memory, as is that of others.
+    # Of all images at once, since that of each is many times slower, and in the order of memory, as is that of others.
     in_order = sorted(range(images.ndim), key=images.stride, reverse=True)
-    lowest, highest = images.detach().permute(in_order).aminmax()
-    if lowest >= -RANGE_TOLERANCE and highest <= 1 + RANGE_TOLERANCE:
+    parts = images.detach().split(ROWS if images.device.type == "cpu" else images.shape[-2], -2)
+    extremes = map_on_cores(lambda part: part.permute(in_order).aminmax(), parts, images.device)
+    if all(low >= -RANGE_TOLERANCE and high <= 1 + RANGE_TOLERANCE for low, high in extremes):
         return
     low, high = images.detach().flatten(1).aminmax(dim=1)
     bad = torch.nonzero(~((low >= -RANGE_TOLERANCE) & (high <= 1 + RANGE_TOLERANCE))).flatten().tolist()

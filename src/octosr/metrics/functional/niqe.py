@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
+from octosr.cores import on_one_core
 from octosr.errors import ConfigError, nearest
 from octosr.metrics.checks import UnscorableImageError, check_images, exact_arithmetic
 from octosr.metrics.niqe_engine import gaussian
@@ -88,10 +91,7 @@ def score_checked(
     check_sizes(images, chosen, crop_border)
     with exact_arithmetic(images.device):
         features, _ = image_features(images.float(), chosen, color_space, crop_border, sharpness=False)
-        blocks = gaussian.usable_blocks(features).sum(1)
-        mean, covariance = gaussian.fit(features)
-        pristine = torch.from_numpy(model.mean).to(mean), torch.from_numpy(model.covariance).to(mean)
-        scores = gaussian.distance(mean, covariance, pristine, chosen.pinv_rtol)
+        scores, blocks = on_one_core(partial(_compare, features, model, chosen.pinv_rtol), images.device)
     bad = torch.nonzero(~scores.isfinite() | (blocks < chosen.minimum_blocks)).flatten().tolist()
     if bad:
         raise UnscorableImageError(
@@ -100,6 +100,13 @@ def score_checked(
             bad,
         )
     return scores, blocks
+
+
+def _compare(features: Tensor, model: PristineModel, pinv_rtol: float | None) -> tuple[Tensor, Tensor]:
+    """Distance of each image's features (B, blocks, 36) from the model's, and the number of usable blocks."""
+    mean, covariance = gaussian.fit(features)
+    pristine = torch.from_numpy(model.mean).to(mean), torch.from_numpy(model.covariance).to(mean)
+    return gaussian.distance(mean, covariance, pristine, pinv_rtol), gaussian.usable_blocks(features).sum(1)
 
 
 def block_count(height: int, width: int, crop_border: int = 0) -> int:

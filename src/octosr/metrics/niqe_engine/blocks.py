@@ -9,8 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from octosr.cores import map_on_cores
-from octosr.metrics.niqe_engine.arrays import as_array, as_tensor
+from octosr.cores import map_on_cores, on_one_core
+from octosr.metrics.niqe_engine.arrays import as_array, as_tensor, empty
 from octosr.metrics.niqe_engine.features import block_moments, features_of, fitted
 from octosr.metrics.niqe_engine.float32 import settle
 from octosr.metrics.niqe_engine.maps import RADIUS, bordered, halved, luma, mscn
@@ -19,6 +19,8 @@ from octosr.metrics.niqe_engine.variants import BLOCK, Variant
 SIDES = (BLOCK, BLOCK // 2)
 TASK_PIXELS = 1 << 18
 """Pixels that a core works on at once: few enough for its cache, enough to outweigh the calls."""
+MAP_PIXELS = 1 << 17
+"""Pixels of which a core holds all intermediate maps at once."""
 TOGETHER = 8
 """Images whose coefficients are kept until the last bits of their features are settled: 37 MB of 1024x1024 pixels."""
 GROUP_PIXELS = 1 << 23
@@ -54,9 +56,9 @@ def image_features(
             scales = map_on_cores(
                 lambda image: _of_image(image, variant, color_space, sharpness), some.split(1), window.device
             )
-            # The rest is so many short operations that cores would only wait for Python's lock.
             by_scale = [list(chain.from_iterable(images)) for images in zip(*scales, strict=True)]
-            results.append(_features(by_scale, len(some), variant))
+            # The rest is so many short operations that cores would only wait for each other.
+            results.append(on_one_core(partial(_features, by_scale, len(some), variant), window.device))
     else:
         group = max(1, GROUP_PIXELS // (height * width))
         for some in window.split(group):
@@ -120,7 +122,17 @@ def _pyramid(images: Tensor, variant: Variant, color_space: str) -> tuple[Tensor
 def _strips(scale: Tensor, side: int, variant: Variant, sharpness: bool) -> Strips:
     """Everything about a padded scale (B, H+6, W+6) of images or of single rows of blocks."""
     strips = as_array(scale.unfold(1, side + 2 * RADIUS, side).transpose(-1, -2).flatten(0, 1))
-    coefficients, deviation = mscn(strips, side, variant, sharpness)
-    columns = as_tensor(deviation).sum(-2, dtype=torch.float64) if sharpness else scale.new_empty(len(strips), 0)
-    means = columns.double().unflatten(-1, (-1, side)).sum(-1) / side**2
-    return Strips(as_tensor(block_moments(coefficients)), means, as_tensor(coefficients))
+    width = strips.shape[-1] - 2 * RADIUS
+    coefficients = empty(strips, (len(strips), width // side, side, side), variant.precision)
+    # The maps of one step need more of the cache than the sums over blocks, so they are made of fewer rows at once.
+    together = max(1, MAP_PIXELS // (side * width)) if scale.device.type == "cpu" else len(strips)
+    deviations = [
+        mscn(strips[start : start + together], side, variant, coefficients[start : start + together], sharpness)
+        for start in range(0, len(strips), together)
+    ]
+    moments = as_tensor(block_moments(coefficients))
+    means = moments.new_empty(len(strips), 0)
+    if sharpness:
+        columns = torch.cat([as_tensor(deviation).sum(-2, dtype=torch.float64) for deviation in deviations])
+        means = columns.unflatten(-1, (-1, side)).sum(-1) / side**2
+    return Strips(moments, means, as_tensor(coefficients))

@@ -6,16 +6,17 @@ import math
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from octosr.metrics.niqe_engine.arrays import Array, as_array, as_tensor, empty, float32, library
+from octosr.metrics.niqe_engine.arrays import Array, as_array, as_tensor, empty, float32, float64, library
 from octosr.metrics.niqe_engine.filters import filtered
 from octosr.metrics.niqe_engine.variants import BLOCK, Variant
 
 RADIUS = 3
-ROWS = 2 * BLOCK
+ROWS = BLOCK
 """Rows that luma is made of at once: few enough for the cache of a CPU."""
 SIGMA = 7 / 6
 HALF_TAPS = tuple(n / 256 for n in (-3, -9, 29, 111, 111, 29, -9, -3))
@@ -53,10 +54,8 @@ def _luma(images: Tensor, color_space: str, variant: Variant) -> Tensor:
     """Luma of some rows, few enough for the cache of a CPU."""
     if color_space == "pillow_l":
         # Products of whole numbers and n/2^16: float32 holds them, and their sums in any order, exactly.
-        pixels = images.movedim(1, -1)
-        if pixels.is_contiguous() and pixels.device.type == "cpu":  # as files are read: channels lie side by side
-            levels = pixels.numpy() * np.float32(255)
-            total = torch.from_numpy(np.rint(levels, out=levels) @ np.array(_PILLOW_L, np.float32))
+        if images.device.type == "cpu":
+            total = torch.from_numpy(_sums_of_levels(images.numpy(), _PILLOW_L))
         else:
             red, green, blue = (images * 255).round_().unbind(1)
             total = _weighted(red, green, blue, _PILLOW_L)
@@ -68,6 +67,19 @@ def _luma(images: Tensor, color_space: str, variant: Variant) -> Tensor:
         total = _weighted(red.double(), green.double(), blue.double(), _YCBCR)
         return ((total + 16) / 255).float().mul_(255).round_()
     return _weighted(red, green, blue, _YCBCR).add_(16).div_(255).mul_(255).round_()
+
+
+def _sums_of_levels(images: npt.NDArray[np.float32], weights: tuple[float, float, float]) -> npt.NDArray[np.float32]:
+    """Weighted sums of the channels' 8-bit values, (B, 3, H, W) -> (B, H, W), as products that read memory in order."""
+    side_by_side = images.strides[1] == images.itemsize  # as files are read
+    pixels = np.moveaxis(images, 1, -1) if side_by_side else images
+    levels = np.empty(pixels.shape, np.float32)
+    np.multiply(pixels, np.float32(255), out=levels)
+    np.rint(levels, out=levels)
+    vector = np.array(weights, np.float32)
+    if side_by_side:
+        return levels @ vector
+    return (vector @ levels.reshape(*levels.shape[:2], -1)).reshape(len(levels), *levels.shape[2:])
 
 
 def _weighted(red: Tensor, green: Tensor, blue: Tensor, weights: tuple[float, float, float]) -> Tensor:
@@ -92,18 +104,14 @@ def halved(image: Tensor, variant: Variant) -> Tensor:
     Returns:
         (B, H/2, W/2), float64 or, where the variant's maps are, float32.
     """
-    height, width = image.shape[-2:]
     if variant.half_size == "symmetric":
         rows = _halve(_mirrored(image / 255, -2), -2)
         half = _halve(_mirrored(rows, -1), -1)
         return half.double() * 255 if variant.rounding == "never" else half * 255
     # Whole numbers times n/256: float32 holds these sums exactly, so only the next ones need float64.
-    narrow = as_tensor(filtered(as_array(pad(image, (3, 3))), HALF_TAPS, -1, step=2))
-    _over_inside_(narrow, -1)
-    columns = narrow.new_empty(len(image), height + 6, width // 2, dtype=torch.float64)
-    columns[:, 3:-3] = narrow
-    columns[:, :3] = columns[:, -3:] = 0
-    rows = as_tensor(filtered(as_array(columns), HALF_TAPS, -2, step=2))
+    narrow = filtered(as_array(pad(image, (3, 3, 3, 3))), HALF_TAPS, -1, step=2)
+    _over_inside_(as_tensor(narrow), -1)
+    rows = as_tensor(filtered(float64(narrow), HALF_TAPS, -2, step=2))
     _over_inside_(rows, -2)
     return rows.float()
 
@@ -178,18 +186,18 @@ def _set_border_(x: Tensor, variant: Variant) -> None:
             after.zero_()
 
 
-def mscn(strips: Array, side: int, variant: Variant, with_deviation: bool = True) -> tuple[Array, Array | None]:
+def mscn(strips: Array, side: int, variant: Variant, out: Array, with_deviation: bool = True) -> Array | None:
     """Local mean subtracted, divided by local deviation plus 1 (eq. 1 to 3 of the paper).
 
     Args:
         strips: luma of rows of blocks, with three pixels more on each side, (N, side+6, W+6), W a multiple of ``side``.
         side: of the blocks.
         variant: which taps, and what is rounded to float32.
+        out: becomes the coefficients block by block, (N, W/side, side, side), in the variant's precision.
         with_deviation: whether the local deviation is wanted.
 
     Returns:
-        coefficients block by block, (N, W/side, side, side), and local standard deviation (N, side, W) or None, float64
-        or, where the variant rounds, float32.
+        Local standard deviation (N, side, W), in the variant's precision, or None.
     """
     xp = library(strips)
     mean, square = _local_means(strips, variant)
@@ -200,9 +208,8 @@ def mscn(strips: Array, side: int, variant: Variant, with_deviation: bool = True
     divisor = xp.add(deviation, 1, out=None if with_deviation else deviation)
     difference = xp.subtract(strips[:, RADIUS:-RADIUS, RADIUS:-RADIUS], mean, out=mean)
     rows = (len(strips), side, -1, side)
-    coefficients = empty(mean, (len(strips), mean.shape[-1] // side, side, side))
-    xp.divide(difference.reshape(rows), divisor.reshape(rows), out=coefficients.swapaxes(1, 2))
-    return coefficients, deviation if with_deviation else None
+    xp.divide(difference.reshape(rows), divisor.reshape(rows), out=out.swapaxes(1, 2))
+    return deviation if with_deviation else None
 
 
 def _local_means(strips: Array, variant: Variant) -> Array:
