@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -348,6 +349,31 @@ def test_values_that_are_no_numbers_come_from_the_technique(
     monkeypatch.setattr(Interpolation, "super_resolve", lambda self, lr: lr.repeat(1, 1, 8, 8) * float("nan"))
     with pytest.raises(FailedImages, match=r"NaN or infinite and cannot be saved\. The weights may have"):
         run()
+
+
+def test_sigterm_ends_it_with_whole_files_and_it_goes_on(
+    run: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.png", "b.png", "c.png"):
+        photo(tmp_path / "in" / name)
+    before, calls = signal.getsignal(signal.SIGTERM), []
+    resolve = Interpolation.super_resolve
+
+    def told_to_end(self: Interpolation, lr: torch.Tensor) -> torch.Tensor:
+        calls.append(len(lr))
+        if len(calls) == 2:
+            signal.raise_signal(signal.SIGTERM)
+        return resolve(self, lr)
+
+    monkeypatch.setattr(Interpolation, "super_resolve", told_to_end)
+    with pytest.raises(SystemExit) as ended:
+        run("batch_size=1")
+    assert ended.value.code == 128 + signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert set(written(tmp_path)) == {"a.png"}  # and no temporary file
+    assert pixels(tmp_path / "out/a.png").shape == (48, 72, 3)
+    assert set(run("batch_size=2")) == {"a.png", "b.png", "c.png"}
+    assert calls == [1, 1, 2]
 
 
 def test_one_pixel_is_enough_for_interpolation(run: Callable, tmp_path: Path) -> None:

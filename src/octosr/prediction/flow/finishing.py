@@ -33,8 +33,8 @@ class Failure(NamedTuple):
 class Finisher:
     """Takes images from the caller's thread, waits in a thread of its own until each is written, and renames it.
 
-    Used as a context manager. Left in good order, or by an exception, everything it was given is finished; left by
-    Ctrl-C or a signal, what was written already is kept and what was not begun is dropped.
+    Used as a context manager. However it is left, by Ctrl-C too, what it was given is finished first: seconds at most,
+    where an image may have taken an hour.
 
     Args:
         journal: of the output folder.
@@ -42,7 +42,7 @@ class Finisher:
 
     Attributes:
         problems: pairs (file, reason).
-        stopped: set where no more work is to be begun.
+        stopped: set once an error ends the run: no more is encoded.
     """
 
     def __init__(self, journal: Journal, watcher: Watcher) -> None:
@@ -70,8 +70,6 @@ class Finisher:
             ConfigError: the disk is full.
             BaseException: an error that is no single image's, unless another is on its way already.
         """
-        if error is not None and not isinstance(error, Exception):
-            self.stopped.set()
         self._entries.put(None)
         self._thread.join()
         for result in list(self._open):

@@ -43,6 +43,7 @@ class BatchSizes:
         self._technique, self._asked, self._tile = technique, asked, tile
         self._device = technique.device
         self._bytes: dict[Size, float] = {}
+        self._measured: dict[Size, int] = {}
         self._apart: set[Size] = set()
         self._limit = sys.maxsize
         tiling = technique.tiling()
@@ -81,15 +82,20 @@ class BatchSizes:
 
     @contextmanager
     def measured(self, picture: Picture, count: int) -> Iterator[None]:
-        """Within it, so many images like this are enlarged as a whole: note what memory they take."""
+        """Within it, so many images like this are enlarged: note what memory each takes."""
+        pixels = picture.size[0] * picture.size[1]
+        if count <= self._measured.get(picture.size, 0) or (count == 1 and pixels > SMALL**2):
+            yield
+            return
         before = self._taken()
         if self._device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self._device)
         yield
-        if picture.size[0] * picture.size[1] <= SMALL**2 or count > 1:
-            # Never too little: on a CPU the peak may be an earlier one's.
-            found = max(self._peak() - before, 1) / count
-            self._bytes[picture.size] = min(found, self._bytes.get(picture.size, found))
+        # On a CPU the peak is the process's, and may be that of something before. So larger batches alone are measured
+        # again, whose peak is their own, and the most counts: rather too much than too little.
+        found = (self._peak() - before) / count
+        self._bytes[picture.size] = max(found, self._bytes.get(picture.size, 0))
+        self._measured[picture.size] = count
 
     def _useful(self, pixels: int) -> int:
         if self._device.type == "cpu":

@@ -28,7 +28,7 @@ _Made = TypeVar("_Made")
 
 
 class Abandoned(Exception):  # noqa: N818  (nothing is wrong with the image)
-    """The run was told to end before this image was encoded."""
+    """The run ended before this image was encoded."""
 
 
 class Result:
