@@ -2,6 +2,11 @@
 
     python benchmarks/tiling.py                               # bicubic, a small DAN and a small MoESR
     python benchmarks/tiling.py --technique bicubic --megapixels 100
+    python benchmarks/tiling.py --technique realesrgan --megapixels 1 4 --threads 2
+    python benchmarks/tiling.py --technique rrdbnet --megapixels 100 --threads 2
+
+``realesrgan`` is the real network; ``rrdbnet`` has one of its 23 blocks, with random weights: all that is kept of the
+image between blocks, and so the memory, is as large.
 
 Every size runs in a process of its own, whose peak memory is then its own too (beside it, what the process takes before
 it has seen a pixel). The source makes pixels as they are read and the sink throws rows away: what is measured is the
@@ -14,9 +19,15 @@ import argparse
 import resource
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
+import octosr._torchvision  # noqa: F401  (before spandrel, which imports torchvision)
+
+# isort: split
 import torch
+from spandrel.architectures.ESRGAN import ESRGAN
 from torch import Tensor
 
 from octosr.degradation.pipeline import Degradation
@@ -25,6 +36,8 @@ from octosr.techniques.base import SingleImageTechnique
 from octosr.techniques.dan.module import DAN
 from octosr.techniques.interpolation import Interpolation
 from octosr.techniques.moesr.module import MoESR
+from octosr.techniques.realesrgan.module import RealESRGAN
+from octosr.techniques.spandrel import Spandrel
 
 SCALE = 8
 
@@ -57,6 +70,17 @@ def build(name: str) -> SingleImageTechnique:
     torch.manual_seed(0)
     if name == "bicubic":
         return Interpolation("bicubic")
+    if name == "realesrgan":
+        real = RealESRGAN()
+        real.load_weights(RealESRGAN.own_weights({"variant": "x4plus"}))
+        return real
+    if name == "rrdbnet":
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "one_block.pth"
+            torch.save(ESRGAN(num_blocks=1).state_dict(), path)
+            one = Spandrel("rrdbnet")
+            one.load_weights([path])
+        return one
     if name == "moesr":
         technique = MoESR(
             name="moesr", features=8, layers=6, ise_features=4, gate_crop=32, gate_crops=2, finetune={"steps": 4}
@@ -95,7 +119,7 @@ def measure(name: str, megapixels: float) -> str:
     assert sink.rows == side * SCALE
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return (
-        f"{name:<8} {side * SCALE:>6}x{side * SCALE:<6} {seconds:8.1f} s {seconds / megapixels:7.3f} s/megapixel "
+        f"{name:<10} {side * SCALE:>6}x{side * SCALE:<6} {seconds:8.1f} s {seconds / megapixels:7.3f} s/megapixel "
         f"{peak:7.0f} MB at most ({before:.0f} before)  tile {report.tile}, {report.tiles} tiles"
     )
 

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from octosr.degradation.resize import resize
 from octosr.errors import ConfigError, MissingWeightsError, WrongWeightsError
 from octosr.prediction.tiling import ArraySource, ListSink, upscale
-from octosr.techniques.fixed_scale import FixedScale, FixedScaleNetwork
+from octosr.techniques.fixed_network import FixedScaleNetwork
+from octosr.techniques.fixed_scale import FixedScale
 from octosr.techniques.scale_steps import steps
 
 
@@ -187,25 +188,23 @@ def test_the_same_network_serves_every_scale(scale: int) -> None:
         made.at_scale(1)
 
 
-def test_a_large_reach_is_exact_on_demand_only() -> None:
+def test_a_reach_is_the_known_one_or_the_one_that_is_given() -> None:
     network = Blur(2)
-    network.reach = 65
+    network.reach = 165
     made = technique(network)
-    blended = made.tiling()
-    assert blended is not None
-    assert blended.blend > 0
-    made.reach = "exact"
-    exact = made.tiling()
-    assert exact is not None
-    assert (exact.blend, exact.passes[0].halo, exact.bound) == (0, 65, 0)
+    known = made.tiling()
+    assert known is not None
+    assert (known.blend, known.passes[0].halo, known.bound) == (0, 165, 0)
     made.reach = 3
     given = made.tiling()
     assert given is not None
     assert given.passes[0].halo == 3
     unknown = technique(Repeat(2))
-    unknown.reach = "exact"
-    with pytest.raises(ConfigError, match=r"reach of toy's network is not known.*technique\.reach=null"):
-        unknown.tiling()
-    for wrong in (-1, "wide"):
-        with pytest.raises(ConfigError, match=r"technique\.reach is a number of pixels"):
+    unknown.reach = 5
+    given = unknown.tiling()
+    assert given is not None
+    assert [(one.scale, one.halo) for one in given.passes] == [(2, 5)] * 3
+    assert (given.blend, given.bound) == (0, 0)
+    for wrong in (-1, "exact"):
+        with pytest.raises(ConfigError, match=r"technique\.reach is a number of pixels, or null"):
             Technique("toy", reach=wrong)  # type: ignore[arg-type]

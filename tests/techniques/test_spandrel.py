@@ -14,8 +14,7 @@ from spandrel.architectures.SwinIR import SwinIR
 from torch import Tensor, nn
 
 from octosr.errors import WrongWeightsError
-from octosr.prediction.tiling import ArraySource, ListSink, upscale
-from octosr.techniques.fixed_scale import FixedScaleNetwork
+from octosr.techniques.fixed_network import FixedScaleNetwork
 from octosr.techniques.spandrel import Spandrel
 
 
@@ -182,11 +181,9 @@ def test_what_is_compiled_is_what_spandrel_calls(tmp_path: Path) -> None:
     assert compiled is network.descriptor.model
 
 
-def test_an_rrdbnet_is_cut_exactly_by_the_reach_of_its_layers(tmp_path: Path) -> None:
-    technique, network = loaded(saved(rrdbnet(4), tmp_path / "net.pth"))
-    assert network.reach == 19  # 1 + 15 + 1 at the input's size, 1/2, 1/4, 2/4: 18.25
-    image, sink = images(1, 48, 40)[0], ListSink()
-    assert upscale(technique, ArraySource(image), sink, tile=16).bound == 0
-    torch.testing.assert_close(sink.image(), technique.super_resolve(image[None])[0], rtol=0, atol=1e-5)
-    _, transformer = loaded(saved(swinir(4), tmp_path / "swinir.pth"))
-    assert transformer.reach is None
+def test_a_transformer_is_no_chain_and_its_reach_is_not_known(tmp_path: Path) -> None:
+    technique, network = loaded(saved(swinir(4), tmp_path / "swinir.pth"))
+    assert (list(network.links()), network.reach) == ([], None)
+    tiling = technique.tiling()
+    assert tiling is not None
+    assert tiling.bound is None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -139,7 +139,18 @@ def enlarge_bands(
 
     limits = (settings.value_range, settings.max_pixels)
     bands, height, width = enlarge_geotiff(source, temporary, technique.scale, run, *limits)
-    return Outcome(height, width, [f"GeoTIFF of {bands} bands"], reports)
+    return Outcome(height, width, [f"GeoTIFF of {bands} bands", *blended(reports)], reports)
+
+
+def blended(reports: Sequence[Report]) -> list[str]:
+    """A note where tiles do not make what the whole image would."""
+    sides = {report.tile for report in reports if report.bound is None}
+    if not sides:
+        return []
+    return [
+        f"cut into tiles of {max(side or 0 for side in sides)} LR pixels that fade into each other: near what the "
+        "whole image would give, not equal to it, since the network sees further than that, or nobody knows how far"
+    ]
 
 
 def _is_geotiff(source: Path) -> bool:

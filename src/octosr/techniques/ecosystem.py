@@ -6,8 +6,7 @@ with a list of allowed names instead of ``weights_only=True``, and TorchScript f
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,8 @@ from torch import Tensor
 
 from octosr.degradation.resize import resize
 from octosr.errors import ConfigError, WrongWeightsError
-from octosr.techniques.fixed_scale import FixedScaleNetwork
+from octosr.techniques.fixed_network import FixedScaleNetwork
+from octosr.techniques.links import Link, rrdbnet_links
 
 PURPOSES = {
     "FaceSR": "restores faces that were cut out and aligned",
@@ -51,8 +51,8 @@ class EcosystemNetwork(FixedScaleNetwork):
         self.descriptor = descriptor
         self.batched = batched
         self.scale = int(descriptor.scale)
-        self.reach = _reach(descriptor)
         self.multiple = int(descriptor.size_requirements.multiple_of)
+        self.least = int(descriptor.size_requirements.minimum)
         self.tiled = descriptor.tiling.name != "INTERNAL"  # such a network looks at the whole image and says so
         supported = {torch.float16: descriptor.supports_half, torch.bfloat16: descriptor.supports_bfloat16}
         self.half_precisions = frozenset(dtype for dtype, yes in supported.items() if yes)
@@ -72,6 +72,17 @@ class EcosystemNetwork(FixedScaleNetwork):
         if channels == 4:
             images = torch.cat((images, torch.ones_like(images[:, :1])), 1)
         return self._run(images)[:, :3]
+
+    def links(self) -> Sequence[Link]:
+        """Of an RRDBNet of RGB images that enlarges by doubling, and does not first fold pixels into channels."""
+        model = self.model
+        known = self.descriptor.architecture.name == "ESRGAN" and not model.shuffle_factor
+        if not known or self.descriptor.input_channels != 3 or self.scale not in (2, 4, 8):
+            return ()
+        links = rrdbnet_links(model.model, 3, self.scale)
+        last = links[-1].run
+        # As spandrel does with the network's result.
+        return [*links[:-1], links[-1]._replace(run=lambda state: last(state).clamp(0, 1))]
 
     def _run(self, images: Tensor) -> Tensor:
         if self.batched:
@@ -96,19 +107,6 @@ class EcosystemNetwork(FixedScaleNetwork):
         sr = self._run(luma[:, None].to(images.dtype)).float()[:, 0]
         red, blue = sr + colour[:, 0], sr + colour[:, 1]
         return torch.stack((red, (sr - 0.299 * red - 0.114 * blue) / 0.587, blue), 1)
-
-
-def _reach(descriptor: Any) -> int | None:
-    """The receptive field of an RRDBNet to one side, in pixels of its input; None for other networks.
-
-    All its convolutions are 3x3: the first, 15 a block, the one after the blocks; then one after each doubling and two
-    at the full size, whose pixels are smaller.
-    """
-    if descriptor.architecture.name != "ESRGAN" or descriptor.model.shuffle_factor or descriptor.scale not in (2, 4, 8):
-        return None
-    blocks = len(descriptor.model.model[1].sub) - 1
-    doublings = int(math.log2(descriptor.scale))
-    return math.ceil(15 * blocks + 2 + sum(0.5**i for i in range(1, doublings + 1)) + 2 / descriptor.scale)
 
 
 def build(state: Mapping[str, Any], path: Path, **settings: Any) -> EcosystemNetwork:

@@ -10,7 +10,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from octosr.errors import ConfigError, WrongWeightsError, nearest
-from octosr.techniques.fixed_scale import FixedScale, FixedScaleNetwork, Reach
+from octosr.techniques.fixed_network import FixedScaleNetwork
+from octosr.techniques.fixed_scale import FixedScale
 from octosr.techniques.scale_steps import ToScale
 from octosr.techniques.weights import load_into, read_weight_file, strip_prefixes
 
@@ -64,7 +65,7 @@ class External(FixedScale):
         own_scale: by which it enlarges.
         scale: the whole upscaling factor.
         to_scale: see :func:`octosr.techniques.scale_steps.steps`.
-        reach: see :class:`FixedScale`; ``exact`` cannot be computed for a network of yours.
+        reach: see :class:`FixedScale`.
 
     Raises:
         ConfigError: an unknown ``to_scale``, or ``own_scale`` below 2.
@@ -78,7 +79,7 @@ class External(FixedScale):
         own_scale: int = 4,
         scale: int = 8,
         to_scale: ToScale = "bicubic",
-        reach: Reach = None,
+        reach: int | None = None,
     ) -> None:
         super().__init__(name, scale, to_scale, reach)
         if own_scale < 2:

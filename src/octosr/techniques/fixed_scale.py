@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, get_args
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -16,6 +17,8 @@ from octosr.degradation.resize import resize
 from octosr.errors import ConfigError, MissingWeightsError, WrongWeightsError
 from octosr.techniques import checks
 from octosr.techniques.base import SingleImageTechnique
+from octosr.techniques.fixed_network import FixedScaleNetwork
+from octosr.techniques.links import Link
 from octosr.techniques.scale_steps import Pass, Step, ToScale, passes, steps
 from octosr.techniques.tiling import UNKNOWN_BLEND, UNKNOWN_HALO, Place, TilePass, Tiling
 
@@ -23,49 +26,15 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-Reach: TypeAlias = int | Literal["exact"] | None
-CHEAP = 64
-"""A reach, in pixels, with which tiles of usual sizes are still mostly their own."""
 RESIZE_REACH = 4
 """Pixels on either side that bicubic resizing looks at: 2, or up to twice as many where it shrinks to half."""
 
 
-class FixedScaleNetwork(nn.Module):
-    """A network as :class:`FixedScale` runs it.
+class _Part(NamedTuple):
+    """A pass on tiles, and what does it."""
 
-    Attributes:
-        scale: by which it enlarges.
-        reach: on how many pixels around a pixel of its input the result there depends; None: not known, or all.
-        multiple: the sides of its input that it needs no padding for are multiples of this.
-        tiled: whether its input may be cut into tiles at all.
-        half_precisions: the half precisions in which it gives usable images.
-        facts: what there is to say of it, for the record of a run.
-    """
-
-    scale: int
-    reach: int | None = None
-    multiple: int = 1
-    tiled: bool = True
-    half_precisions: frozenset[torch.dtype] = frozenset({torch.float16, torch.bfloat16})
-    facts: Mapping[str, Any] = {}
-
-    @abstractmethod
-    def enlarge(self, images: Tensor) -> Tensor:
-        """RGB in [0, 1], (B, 3, h, w) of the network's dtype -> (B, 3, scale*h, scale*w)."""
-
-    def forward(self, images: Tensor) -> Tensor:
-        """:meth:`enlarge`, in half precision only where the network allows it.
-
-        Raises:
-            ConfigError: the weights themselves were made half, and the network does not allow it.
-        """
-        own = next(self.parameters()).dtype
-        if own in (torch.float16, torch.bfloat16) and own not in self.half_precisions:
-            raise ConfigError(f"This network gives no usable images in {own}: set trainer.precision=32-true.")
-        kind = images.device.type
-        mixed = torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind) in self.half_precisions
-        with torch.autocast(kind, dtype=torch.get_autocast_dtype(kind), enabled=mixed):
-            return self.enlarge(images.to(own)).float()
+    cut: TilePass
+    run: Callable[[Tensor], Tensor]
 
 
 class FixedScale(SingleImageTechnique):
@@ -75,10 +44,9 @@ class FixedScale(SingleImageTechnique):
         name: see :class:`~octosr.techniques.base.Technique`.
         scale: the whole upscaling factor.
         to_scale: see :func:`octosr.techniques.scale_steps.steps`.
-        reach: on how many pixels around a pixel of its input the network's result there depends. Large images are cut
-            into tiles that overlap by it, exactly, but at a price where it is large. ``exact``: as computed from the
-            network's layers, where that is known here; None: the same if it is at most :data:`CHEAP`, otherwise tiles
-            see 32 pixels around them and are blended, which is not exact.
+        reach: on how many pixels around a pixel of its input the network's result there depends; tiles of large images
+            overlap by it. None: as is known of the network, exactly; where nothing is, tiles see 32 pixels around them
+            and are blended, which is not exact.
 
     Raises:
         ConfigError: an unknown ``to_scale``, or a ``reach`` that is none.
@@ -87,13 +55,13 @@ class FixedScale(SingleImageTechnique):
     trainable: ClassVar[bool] = False
     pretrained: ClassVar[bool] = True
 
-    def __init__(self, name: str, scale: int = 8, to_scale: ToScale = "bicubic", reach: Reach = None) -> None:
+    def __init__(self, name: str, scale: int = 8, to_scale: ToScale = "bicubic", reach: int | None = None) -> None:
         super().__init__(name, stages=(scale,))
         checks.choice("to_scale", to_scale, get_args(ToScale))
-        if reach is not None and reach != "exact" and (not isinstance(reach, int) or reach < 0):
-            raise ConfigError(f"technique.reach is a number of pixels, exact or null, but is {reach!r}.")
+        if reach is not None and (not isinstance(reach, int) or reach < 0):
+            raise ConfigError(f"technique.reach is a number of pixels, or null, but is {reach!r}.")
         self.to_scale: ToScale = to_scale
-        self.reach: Reach = reach
+        self.reach = reach
         self.network: FixedScaleNetwork | None = None
 
     @abstractmethod
@@ -152,49 +120,78 @@ class FixedScale(SingleImageTechnique):
         return other
 
     def tiling(self) -> Tiling | None:
-        """One pass a network, with its reach; networks of unknown reach are blended. None: it must not be cut."""
+        """A pass a network or a link of one; what is not known is blended. None: it must not be cut."""
         network = self._loaded()
         if not network.tiled:
             return None
-        reach = self._reach()
-        if reach is None:
+        parts = self._parts()
+        if not parts:
             return Tiling((TilePass(self.scale, UNKNOWN_HALO, multiple=network.multiple),), UNKNOWN_BLEND, bound=None)
-        own = self.passes
-        return Tiling(tuple(self._tile_pass(one, reach) for one in own))
-
-    def _reach(self) -> int | None:
-        """The reach that tiles overlap by; None: they are blended."""
-        known = self._loaded().reach
-        if isinstance(self.reach, int):
-            return self.reach
-        if self.reach == "exact" and known is None:
-            raise ConfigError(
-                f"The reach of {self.name}'s network is not known: give it in pixels, or technique.reach=null."
-            )
-        return known if known is not None and (self.reach == "exact" or known <= CHEAP) else None
+        cuts = tuple(part.cut for part in parts)
+        # A network as a whole brings smaller images to the size that it needs, its links do not.
+        return Tiling(cuts, least=network.least if any(cut.kept for cut in cuts) else 1)
 
     @property
     def passes(self) -> list[Pass]:
         """The steps in groups that enlarge by whole factors."""
         return passes(self._loaded().scale, self.scale, self.to_scale)
 
-    def _tile_pass(self, one: Pass, reach: int) -> TilePass:
-        halo, factor = 0.0, 1.0
-        for step in one.steps:
-            halo += {"network": reach, "area": 0, "resize": RESIZE_REACH}[step.kind] / factor
-            factor *= {"network": step.factor, "area": 1 / step.factor, "resize": 1}[step.kind]
-        return TilePass(one.scale, math.ceil(halo), multiple=self._loaded().multiple)
-
     def enlarge_tiles(self, number: int, tiles: Tensor, context: Any, places: Sequence[Place]) -> Tensor:
         """One pass on tiles; see :meth:`SingleImageTechnique.enlarge_tiles`."""
-        if self._reach() is None:
-            return self.super_resolve(tiles)
-        one = self.passes[number]
-        return self._run(one.steps, tiles, one.scale)
+        parts = self._parts()
+        return parts[number].run(tiles) if parts else self.super_resolve(tiles)
+
+    def _parts(self) -> list[_Part]:
+        """The passes on tiles; none: the network's reach is not known."""
+        network = self._loaded()
+        links = network.links() if self.reach is None else ()
+        reach = network.reach if self.reach is None else self.reach
+        found: list[_Part] = []
+        for one in self.passes:
+            networks = sum(step.kind == "network" for step in one.steps)
+            if links and networks == 1:
+                found += self._linked(one, links)
+            elif reach is not None or not networks:
+                cut = self._tile_pass(one.scale, one.steps, reach or 0)
+                found.append(_Part(cut, partial(self._run, one.steps, scale=one.scale)))
+            else:
+                return []
+        return found
+
+    def _linked(self, one: Pass, links: Sequence[Link]) -> list[_Part]:
+        """A pass that begins with the network, link by link; what comes after the network goes with the last."""
+        found = [
+            _Part(
+                TilePass(link.scale, link.halo, kept=link.kept, work=link.work),
+                partial(self._run_link, link, first=not number),
+            )
+            for number, link in enumerate(links[:-1])
+        ]
+        last = links[-1]
+
+        def end(tiles: Tensor) -> Tensor:
+            size = (tiles.shape[-2] * one.scale, tiles.shape[-1] * one.scale)
+            return self._walk(one.steps[1:], self._run_link(last, tiles).float(), size)
+
+        cut = replace(self._tile_pass(one.scale, one.steps, last.halo), work=last.work)
+        return [*found, _Part(cut, end)]
+
+    def _run_link(self, link: Link, tiles: Tensor, first: bool = False) -> Tensor:
+        return self._loaded().run(link.run, tiles.clamp(0, 1) if first else tiles)
+
+    def _tile_pass(self, scale: int, own: Sequence[Step], reach: int) -> TilePass:
+        halo, factor = 0.0, 1.0
+        for step in own:
+            halo += {"network": reach, "area": 0, "resize": RESIZE_REACH}[step.kind] / factor
+            factor *= {"network": step.factor, "area": 1 / step.factor, "resize": 1}[step.kind]
+        return TilePass(scale, math.ceil(halo), multiple=self._loaded().multiple)
 
     def _run(self, own: Sequence[Step], images: Tensor, scale: int) -> Tensor:
+        return self._walk(own, images, (images.shape[-2] * scale, images.shape[-1] * scale))
+
+    def _walk(self, own: Sequence[Step], images: Tensor, size: tuple[int, int]) -> Tensor:
+        """Steps one after the other, to a final size."""
         network = self._loaded()
-        size = (images.shape[-2] * scale, images.shape[-1] * scale)
         for step in own:
             images = images.clamp(0, 1)
             if step.kind == "network":

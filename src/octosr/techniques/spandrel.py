@@ -7,7 +7,8 @@ from pathlib import Path
 
 from octosr.errors import WrongWeightsError
 from octosr.techniques.ecosystem import build
-from octosr.techniques.fixed_scale import FixedScale, FixedScaleNetwork
+from octosr.techniques.fixed_network import FixedScaleNetwork
+from octosr.techniques.fixed_scale import FixedScale
 from octosr.techniques.weights import read_weight_file
 
 

@@ -8,8 +8,10 @@ import torch
 from octosr.errors import ConfigError
 from octosr.prediction.tiling import ArraySource, ListSink
 from octosr.prediction.tiling.bands import Bands
-from octosr.prediction.tiling.runner import TileRunner
+from octosr.prediction.tiling.contexts import Contexts
+from octosr.prediction.tiling.runner import Look, TileRunner
 from octosr.prediction.tiling.spans import Span
+from octosr.prediction.tiling.stages import Stage
 from octosr.techniques.interpolation import Interpolation
 from octosr.techniques.tiling import Place
 
@@ -112,8 +114,8 @@ def test_dan_shares_the_codes_of_the_whole_image(version, make, image, tiled) ->
 def test_batches_and_single_tiles_agree(make, image) -> None:
     technique = make("dan")
     lr = image(40, 60)
-    runner = TileRunner(technique, ArraySource(lr), technique.tiling())
-    runner.find_contexts(256)
+    (code,) = Contexts(technique, ArraySource(lr), 256).find()
+    runner = TileRunner(technique, Stage(technique.tiling().passes), [Look(0, ArraySource(lr), code)])
     bands = Bands(runner, ListSink())
     one, three = (bands.make(Span(0, 20), 20, together)[0] for together in (1, 3))
     assert (one - three).abs().max() < ROUNDING

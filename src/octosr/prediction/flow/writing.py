@@ -16,7 +16,7 @@ from torch import Tensor
 
 from octosr.atomic import replacing
 from octosr.hashing import file_sha256
-from octosr.prediction.enlarge import Outcome, Ready, Settings
+from octosr.prediction.enlarge import Outcome, Ready, Settings, blended
 from octosr.prediction.inputs import Job
 from octosr.prediction.journal import Journal
 from octosr.prediction.picture import Pixels
@@ -128,7 +128,8 @@ class Writing(Result):
 
     def finish(self, report: Report, batch: int = 1) -> None:
         """All rows are on their way."""
-        outcome = Outcome(self._layout.height, self._layout.width, self._notes, [report], batch)
+        notes = [*self._notes, *blended([report])]
+        outcome = Outcome(self._layout.height, self._layout.width, notes, [report], batch)
         self._last = self._tasks.submit(partial(self._finish, outcome))
 
     def outcome(self) -> Outcome:

@@ -46,43 +46,54 @@ class Bands:
 
     Args:
         runner: makes tiles.
-        sink: takes rows.
+        sink: takes rows, float32 on the CPU; those of a stage that is kept as and where they are made.
     """
 
     def __init__(self, runner: TileRunner, sink: Sink) -> None:
         self.runner, self.sink = runner, sink
-        self.scale, self.blend = runner.technique.scale, runner.tiling.blend
+        self.scale, self.blend = runner.stage.scale, runner.blend
         self.height, self.width = runner.size
         self.done = 0
-        """LR rows that are covered."""
+        """Rows of the input that are covered."""
         self._begun: Tensor | None = None  # rows that the next band adds to
 
     def make(self, rows: Span, side: int, together: int) -> tuple[Tensor, int]:
         """A band and its number of tiles; changes nothing, so it may fail and be tried again with smaller tiles.
 
         Args:
-            rows: in LR pixels, at most ``side`` of them.
-            side: of the tiles.
+            rows: of the input, at most ``side`` of them.
+            side: of the tiles, in pixels of the input.
             together: how many tiles are enlarged as one batch.
 
         Returns:
-            (3, h, scale*width) for the widened rows, weighted by :func:`weights` across but not yet down.
+            (C, h, scale*width) for the widened rows, weighted by :func:`weights` across but not yet down.
         """
         columns = cut(self.width, side)
         seen_rows = widened(rows, self.height, self.blend)
-        band = torch.zeros(3, seen_rows.size * self.scale, self.width * self.scale)
+        # As large as the largest of them, not as ``side``: what a tile has beyond its part and halo is made in vain.
+        widest = max(column.size for column in columns) + 2 * self.blend
+        band: Tensor | None = None
         for first in range(0, len(columns), together):
             group = columns[first : first + together]
             seen = [widened(column, self.width, self.blend) for column in group]
-            made = self.runner.enlarge([Rectangle(seen_rows, s) for s in seen], side + 2 * self.blend)
+            made = self.runner.enlarge([Rectangle(seen_rows, s) for s in seen], (seen_rows.size, widest))
+            if band is None:
+                band = self._empty(made[0], seen_rows)
             for column, s, image in zip(group, seen, made, strict=True):
                 place = band[:, :, s.start * self.scale : s.stop * self.scale]
                 line = weights(column, self.width, self.blend, self.scale)
                 if line is None:
                     place.copy_(image)
                 else:
-                    place.add_(image.cpu() * line)
+                    place.add_(image.to(band) * line)
+        assert band is not None
         return band, len(columns)
+
+    def _empty(self, like: Tensor, rows: Span) -> Tensor:
+        shape = (like.shape[0], rows.size * self.scale, self.width * self.scale)
+        if self.runner.stage.kept:
+            return like.new_zeros(shape)
+        return torch.zeros(shape)
 
     def add(self, rows: Span, band: Tensor) -> None:
         """Take a finished band, the one below the last; write what no other band adds to."""

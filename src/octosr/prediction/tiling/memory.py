@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+_Result = TypeVar("_Result")
 CPU_BUDGET = 3 * 2**29
 """Bytes that one step may take on a CPU (1.5 GiB), where larger tiles are hardly faster."""
 SHARE = {"cpu": 0.5, "other": 0.8}
@@ -90,6 +91,18 @@ def is_out_of_memory(error: BaseException) -> bool:
         return True
     signs = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED", "bad allocation")
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in signs)
+
+
+def attempt(function: Callable[[], _Result], device: torch.device) -> _Result | None:
+    """What a function returns, or None if memory ran out; whatever it held is then free again."""
+    try:
+        return function()
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+    # Only here is the error gone, and with it the frames that hold on to tensors.
+    release(device)
+    return None
 
 
 def release(device: torch.device) -> None:

@@ -1,101 +1,84 @@
-"""What a technique makes of tiles of an image: each with its halo, through all passes, in all wanted symmetries."""
+"""What a technique makes of tiles of an image: each with its halo, through all passes of a stage, in all symmetries."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from octosr.prediction.tiling.ports import Source
-from octosr.prediction.tiling.spans import before, inputs, sizes
-from octosr.prediction.tiling.symmetry import (
-    ALL,
-    Rectangle,
-    turn,
-    turn_back,
-    turn_rectangle,
-    turn_rectangle_back,
-    turn_size,
-)
-from octosr.prediction.tiling.view import view_of
+from octosr.prediction.tiling.spans import Span, before, inputs, sizes
+from octosr.prediction.tiling.stages import Stage
+from octosr.prediction.tiling.symmetry import Rectangle, turn_back, turn_rectangle, turn_size
 from octosr.techniques.base import SingleImageTechnique
-from octosr.techniques.tiling import Place, Tiling
+from octosr.techniques.tiling import Place
+
+
+class Look(NamedTuple):
+    """A way of looking at the image: the symmetry by which ``source`` is turned, and what was found once for it."""
+
+    symmetry: int
+    source: Source
+    context: Any = None
 
 
 class TileRunner:
-    """Runs a technique on parts of one image.
+    """Runs a stage on parts of its input.
 
     Args:
         technique: on the device to use.
-        source: the image.
-        tiling: how it may be cut.
-        self_ensemble: the mean over all eight symmetries; a context is found for each, since a turned image has a
-            turned blur.
+        stage: its passes.
+        looks: the same input turned in one or several ways; the result is the mean over all.
+        blend: pixels by which tiles are widened to fade into their neighbours.
     """
 
-    def __init__(
-        self, technique: SingleImageTechnique, source: Source, tiling: Tiling, self_ensemble: bool = False
-    ) -> None:
-        self.technique, self.source, self.tiling = technique, source, tiling
-        self.size = (source.height, source.width)
-        self.symmetries = ALL if self_ensemble else ALL[:1]
-        self._contexts: list[Any] | None = None
+    def __init__(self, technique: SingleImageTechnique, stage: Stage, looks: Sequence[Look], blend: int = 0) -> None:
+        self.technique, self.stage, self.looks, self.blend = technique, stage, looks, blend
+        first = looks[0]
+        self.size = turn_size((first.source.height, first.source.width), first.symmetry)
+        """Height and width of the input, not turned."""
 
-    @property
-    def ready(self) -> bool:
-        """Whether the contexts have been found."""
-        return self._contexts is not None
-
-    def find_contexts(self, side: int | None) -> list[Any]:
-        """Find what holds for the whole image, on a view of about ``side`` squared LR pixels; None: there is none.
-
-        Returns:
-            a context for each symmetry.
-        """
-        if side is None:
-            self._contexts = [None] * len(self.symmetries)
-            return self._contexts
-        view = view_of(self.source, side).to(self.technique.device)
-        # Contexts may come from an optimisation on the image, which is differentiated whatever mode the caller is in.
-        with torch.inference_mode(False), torch.no_grad():
-            self._contexts = [self.technique.find_context(turn(view, s).clone()) for s in self.symmetries]
-        return self._contexts
-
-    def enlarge(self, parts: Sequence[Rectangle], side: int) -> list[Tensor]:
+    def enlarge(self, parts: Sequence[Rectangle], sides: tuple[int, int]) -> list[Tensor]:
         """Parts of the result.
 
         Args:
-            parts: rectangles of the LR image with sides of at most ``side``.
-            side: in LR pixels.
+            parts: rectangles of the input.
+            sides: height and width that none of them exceeds.
 
         Returns:
-            for each (3, scale*h, scale*w), float32, on the technique's device.
+            for each (C, scale*h, scale*w), on the technique's device.
         """
-        assert self._contexts is not None
         total: list[Tensor] = []
         with torch.inference_mode(not self.technique.needs_grad), torch.no_grad():
-            for symmetry, context in zip(self.symmetries, self._contexts, strict=True):
-                made = [turn_back(image, symmetry) for image in self._turned(parts, side, symmetry, context)]
+            for look in self.looks:
+                made = [turn_back(image, look.symmetry) for image in self._turned(parts, sides, look)]
+                if len(self.looks) > 1:
+                    made = [image.float() for image in made]
                 total = [a + b for a, b in zip(total, made, strict=True)] if total else made
-        return [image / len(self.symmetries) for image in total] if len(self.symmetries) > 1 else total
+        return [image / len(self.looks) for image in total] if len(self.looks) > 1 else total
 
-    def _turned(self, parts: Sequence[Rectangle], side: int, symmetry: int, context: Any) -> list[Tensor]:
-        """Parts of what the technique makes of the turned image, not turned back."""
-        passes = self.tiling.passes
-        height, width = turn_size(self.size, symmetry)
-        turned = [turn_rectangle(part, self.size, symmetry) for part in parts]
-        wanted = sizes(side, passes)
-        rows = [inputs(part.rows, height, passes, wanted) for part in turned]
-        columns = [inputs(part.columns, width, passes, wanted) for part in turned]
-        tiles = torch.stack([self._read(Rectangle(r[0], c[0]), symmetry) for r, c in zip(rows, columns, strict=True)])
+    def whole(self) -> Tensor:
+        """All of the result."""
+        height, width = self.size
+        return self.enlarge([Rectangle(Span(0, height), Span(0, width))], self.size)[0]
+
+    def _turned(self, parts: Sequence[Rectangle], sides: tuple[int, int], look: Look) -> list[Tensor]:
+        """Parts of what is made of the turned input, not turned back."""
+        passes, first = self.stage.passes, self.stage.first
+        height, width = turn_size(self.size, look.symmetry)
+        turned = [turn_rectangle(part, self.size, look.symmetry) for part in parts]
+        high, wide = (sizes(side, passes) for side in turn_size(sides, look.symmetry))
+        rows = [inputs(part.rows, height, passes, high) for part in turned]
+        columns = [inputs(part.columns, width, passes, wide) for part in turned]
+        tiles = torch.stack([self._read(look.source, r[0], c[0]) for r, c in zip(rows, columns, strict=True)])
         for number, (one, factor) in enumerate(zip(passes, before(passes), strict=True)):
             places = [
                 Place(r[number].start, c[number].start, height * factor, width * factor)
                 for r, c in zip(rows, columns, strict=True)
             ]
-            made = self.technique.enlarge_tiles(number, tiles, context, places)
+            made = self.technique.enlarge_tiles(first + number, tiles, look.context, places)
             last = number == len(passes) - 1
             wholes = [
                 (r[number].times(one.scale), c[number].times(one.scale)) for r, c in zip(rows, columns, strict=True)
@@ -110,11 +93,9 @@ class TileRunner:
                 for image, want, whole in zip(made, wanted_parts, wholes, strict=True)
             ]
             if last:
-                return [piece.float() for piece in pieces]
+                return pieces
             tiles = torch.stack(pieces)
-        raise AssertionError("a tiling has at least one pass")
+        raise AssertionError("a stage has at least one pass")
 
-    def _read(self, part: Rectangle, symmetry: int) -> Tensor:
-        rows, columns = turn_rectangle_back(part, self.size, symmetry)
-        read = self.source.read(rows.start, rows.stop, columns.start, columns.stop)
-        return turn(read.to(self.technique.device), symmetry)
+    def _read(self, source: Source, rows: Span, columns: Span) -> Tensor:
+        return source.read(rows.start, rows.stop, columns.start, columns.stop).to(self.technique.device)

@@ -68,7 +68,7 @@ def sizes(side: int, passes: Sequence[TilePass]) -> list[int]:
         one = passes[number]
         if found:
             # The next pass's input may begin and end between pixels of this one's.
-            needed = -(-found[0] // one.scale) + 1
+            needed = -(-found[0] // one.scale) + (one.scale > 1)
         needed = max(needed + 2 * one.halo, one.least)
         found.insert(0, -(-needed // one.multiple) * one.multiple)
     return found

@@ -9,7 +9,8 @@ from typing import Any
 from octosr.errors import WrongWeightsError
 from octosr.techniques import checks
 from octosr.techniques.ecosystem import build
-from octosr.techniques.fixed_scale import FixedScale, FixedScaleNetwork, Reach
+from octosr.techniques.fixed_network import FixedScaleNetwork
+from octosr.techniques.fixed_scale import FixedScale
 from octosr.techniques.realesrgan.package import VARIANTS, find
 from octosr.techniques.realesrgan.rrdb import read_rrdbnet
 from octosr.techniques.scale_steps import ToScale
@@ -34,7 +35,6 @@ class RealESRGAN(FixedScale):
         variant: which network of the package: ``x4plus`` (23 blocks) or ``x4plus_anime`` (6 blocks, for drawings).
         scale: the whole upscaling factor.
         to_scale: see :func:`octosr.techniques.scale_steps.steps`.
-        reach: see :class:`FixedScale`.
 
     Raises:
         ConfigError: an unknown variant or ``to_scale``.
@@ -46,9 +46,8 @@ class RealESRGAN(FixedScale):
         variant: str = "x4plus",
         scale: int = 8,
         to_scale: ToScale = "bicubic",
-        reach: Reach = None,
     ) -> None:
-        super().__init__(name, scale, to_scale, reach)
+        super().__init__(name, scale, to_scale)
         checks.choice("variant", variant, list(VARIANTS))
         self.variant = variant
 
