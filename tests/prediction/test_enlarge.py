@@ -22,7 +22,8 @@ class Unknown(SingleImageTechnique):
 
 
 def notes(technique: SingleImageTechnique, path: Path) -> list[str]:
-    return enlarge(path, path.with_suffix(".tmp"), path.with_suffix(".png"), technique, Settings(tile=64)).notes
+    temporary = path.with_suffix(f".{technique.name}")
+    return enlarge(path, temporary, path.with_suffix(".png"), technique, Settings(tile=64)).notes
 
 
 def test_blended_tiles_are_said(tmp_path: Path) -> None:

@@ -93,7 +93,8 @@ def test_tiles_make_what_the_whole_image_would(make: type[FixedScale], to_scale:
     expected = technique.super_resolve(lr[None])[0]
     assert expected.std() > 0.05
     for tile in (16, 24) if to_scale == "bicubic" else (24,):
-        assert (tiled(technique, lr, tile) - expected).abs().max() < 1e-5
+        # Two networks, one after the other, make more of a rounding error than one.
+        assert (tiled(technique, lr, tile) - expected).abs().max() < (1e-5 if to_scale == "bicubic" else 5e-5)
 
 
 def test_the_blended_tiles_of_a_network_of_unknown_reach_would_not(weights: Path) -> None:

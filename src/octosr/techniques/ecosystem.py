@@ -6,7 +6,8 @@ with a list of allowed names instead of ``weights_only=True``, and TorchScript f
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -79,21 +80,30 @@ class EcosystemNetwork(FixedScaleNetwork):
         known = self.descriptor.architecture.name == "ESRGAN" and not model.shuffle_factor
         if not known or self.descriptor.input_channels != 3 or self.scale not in (2, 4, 8):
             return ()
-        links = rrdbnet_links(model.model, 3, self.scale)
-        last = links[-1].run
+        *links, last = rrdbnet_links(model.model, 3, self.scale)
+        runs = [link._replace(run=partial(self._run_link, link.run)) for link in links]
         # As spandrel does with the network's result.
-        return [*links[:-1], links[-1]._replace(run=lambda state: last(state).clamp(0, 1))]
+        return [*runs, last._replace(run=lambda state: self._run_link(last.run, state).clamp(0, 1).contiguous())]
+
+    def _run_link(self, run: Callable[[Tensor], Tensor], state: Tensor) -> Tensor:
+        return run(self._laid_out(state))
+
+    def _laid_out(self, images: Tensor) -> Tensor:
+        """In the memory format in which a CPU is faster by RRDBNets; what comes out of a convolution keeps it."""
+        if self.descriptor.architecture.name == "ESRGAN" and images.device.type == "cpu":
+            return images.contiguous(memory_format=torch.channels_last)
+        return images
 
     def _run(self, images: Tensor) -> Tensor:
         if self.batched:
-            result = self.descriptor(images)
+            result = self.descriptor(self._laid_out(images)).contiguous()
         else:
             devices = [images.device] if images.device.type == "cuda" else []
             results = []
             for image in images:
                 with torch.random.fork_rng(devices):
                     torch.manual_seed(0)
-                    results.append(self.descriptor(image[None]))
+                    results.append(self.descriptor(self._laid_out(image[None])).contiguous())
             result = torch.cat(results)
         # spandrel runs in inference mode; outside of it, what it gives could not be changed in place.
         return result if torch.is_inference_mode_enabled() else result.clone()
