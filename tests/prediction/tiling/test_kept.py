@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from octosr.errors import DiskError, TooLittleMemoryError
-from octosr.prediction.tiling import ArraySource, ListSink, sizing, upscale, walk
+from octosr.prediction.tiling import ArraySource, ListSink, sizing, upscale
 from octosr.prediction.tiling.maps import FeatureMap
 from octosr.techniques.base import SingleImageTechnique
 from octosr.techniques.tiling import TilePass, Tiling
@@ -91,7 +91,7 @@ def test_a_file_holds_what_memory_would(image, tiled, monkeypatch) -> None:
         return files[-1]
 
     monkeypatch.setattr(tempfile, "TemporaryFile", counted)
-    monkeypatch.setattr(walk, "SHARE_OF_MAPS", 0.0)
+    monkeypatch.setattr(sizing, "SHARE_OF_MAPS", 0.0)
     assert torch.equal(tiled(technique, lr, tile=16), in_memory)
     assert len(files) == LAYERS
     assert [file.closed for file in files[:-1]] == [True] * (LAYERS - 1)  # at most two at a time
@@ -111,7 +111,7 @@ def test_a_map_gives_back_what_it_was_given(dtype, memory) -> None:
 
 
 def test_a_disk_without_room_is_said_before_it_is_filled(image, monkeypatch) -> None:
-    monkeypatch.setattr(walk, "SHARE_OF_MAPS", 0.0)
+    monkeypatch.setattr(sizing, "SHARE_OF_MAPS", 0.0)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(10**9, 10**9, 5))
     with pytest.raises(DiskError, match=r"temporary file of 1 MB in .*No space left.*TMPDIR"):
         upscale(Chain(), ArraySource(image(40, 40)), ListSink(), tile=16)
@@ -171,7 +171,7 @@ def test_self_ensemble(image, tiled, monkeypatch) -> None:
             back = whole(technique, turned).rot90(-turns, (-2, -1))
             total += (back.flip(-1) if flipped else back) / 8
     assert (tiled(technique, lr, tile=9, self_ensemble=True) - total).abs().max() < ROUNDING
-    monkeypatch.setattr(walk, "SHARE_OF_MAPS", 0.0)
+    monkeypatch.setattr(sizing, "SHARE_OF_MAPS", 0.0)
     assert (tiled(technique, lr, tile=9, self_ensemble=True) - total).abs().max() < ROUNDING
 
 

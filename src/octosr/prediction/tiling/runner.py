@@ -69,7 +69,7 @@ class TileRunner:
         passes, first = self.stage.passes, self.stage.first
         height, width = turn_size(self.size, look.symmetry)
         turned = [turn_rectangle(part, self.size, look.symmetry) for part in parts]
-        high, wide = (sizes(side, passes) for side in turn_size(sides, look.symmetry))
+        high, wide = (sizes(s, passes) if len(parts) > 1 else None for s in turn_size(sides, look.symmetry))
         rows = [inputs(part.rows, height, passes, high) for part in turned]
         columns = [inputs(part.columns, width, passes, wide) for part in turned]
         tiles = torch.stack([self._read(look.source, r[0], c[0]) for r, c in zip(rows, columns, strict=True)])

@@ -24,6 +24,9 @@ PROBE = 32
 UNSEEN = 1.5
 """Allowance for memory inside operations, which is not seen on a CPU."""
 
+SHARE_OF_MAPS = 0.5
+"""What is kept of whole images between stages may take this share of a step's memory; more goes to a disk."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -58,10 +61,18 @@ def plans(
                 seen = [look._replace(source=_Blank(look, stage.factor, channels, dtype)) for look in seen]
             costs[stage.alike] = Cost(TileRunner(technique, stage, seen, blend))
         channels, dtype = costs[stage.alike].channels, costs[stage.alike].dtype
-    limit = budget(technique.device)
+    limit = float(budget(technique.device))
     if all(cost.of_image() <= limit for cost in costs.values()):
         return None
+    if len(stages) > 1:
+        limit *= 1 - SHARE_OF_MAPS
     return {alike: cost.plan(limit) for alike, cost in costs.items()}
+
+
+def _middle(length: int, side: int) -> Span:
+    """Where a tile has its halo on both sides, if the image is large enough."""
+    start = max(length - side, 0) // 2
+    return Span(start, min(start + side, length))
 
 
 class _Blank:
@@ -87,9 +98,8 @@ class Cost:
     def __init__(self, runner: TileRunner) -> None:
         self.runner = runner
         self._passes = runner.stage.passes
-        height, width = runner.size
         side = PROBE + 2 * runner.blend
-        part = Rectangle(Span(0, min(side, height)), Span(0, min(side, width)))
+        part = Rectangle(*(_middle(length, side) for length in runner.size))
         self._areas = self._areas_of(side)
         device = runner.technique.device
         made: list[Tensor] = []

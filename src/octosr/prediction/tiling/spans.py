@@ -40,13 +40,18 @@ def cut(length: int, side: int) -> list[Span]:
     return [Span(start, stop) for start, stop in pairwise(edges)]
 
 
-def grow(span: Span, length: int, halo: int, size: int) -> Span:
-    """A stretch with what lies within a halo, never beyond the image; then made as large as ``size`` if the image is.
+def grow(span: Span, length: int, halo: int, size: int, multiple: int = 1) -> Span:
+    """A stretch with what lies within a halo, never beyond the image.
+
+    Then made as large as ``size`` and as the next ``multiple``, if the image is.
 
     >>> grow(Span(0, 4), 100, 2, 12), grow(Span(40, 44), 100, 2, 12), grow(Span(96, 100), 100, 2, 12)
     (Span(start=0, stop=12), Span(start=36, stop=48), Span(start=88, stop=100))
+    >>> grow(Span(0, 4), 100, 2, 1), grow(Span(0, 4), 100, 2, 1, multiple=4)
+    (Span(start=0, stop=6), Span(start=0, stop=8))
     """
     start, stop = max(span.start - halo, 0), min(span.stop + halo, length)
+    size = -(-max(size, stop - start) // multiple) * multiple
     missing = min(size, length) - (stop - start)
     if missing <= 0:
         return Span(start, stop)
@@ -56,7 +61,7 @@ def grow(span: Span, length: int, halo: int, size: int) -> Span:
 
 
 def sizes(side: int, passes: Sequence[TilePass]) -> list[int]:
-    """Sides of the inputs of all passes for a tile of ``side`` LR pixels: one size for all tiles, those at borders too.
+    """Sides of the inputs of all passes for tiles of ``side`` LR pixels that go together: one size, at borders too.
 
     >>> sizes(8, [TilePass(2, halo=2), TilePass(4, halo=3, multiple=4)])
     [17, 24]
@@ -86,14 +91,14 @@ def before(passes: Sequence[TilePass]) -> list[int]:
     return factors
 
 
-def inputs(span: Span, length: int, passes: Sequence[TilePass], wanted: Sequence[int]) -> list[Span]:
+def inputs(span: Span, length: int, passes: Sequence[TilePass], wanted: Sequence[int] | None) -> list[Span]:
     """What each pass has to be given for a stretch of the image.
 
     Args:
         span: of the LR image.
         length: of the LR image.
         passes: in their order.
-        wanted: from :func:`sizes`.
+        wanted: from :func:`sizes`; None: no more than what is needed.
 
     Returns:
         for each pass a stretch of its own input.
@@ -105,5 +110,6 @@ def inputs(span: Span, length: int, passes: Sequence[TilePass], wanted: Sequence
         one = passes[number]
         if found:
             needed = Span(found[0].start // one.scale, -(-found[0].stop // one.scale))
-        found.insert(0, grow(needed, length * factors[number], one.halo, wanted[number]))
+        size = one.least if wanted is None else wanted[number]
+        found.insert(0, grow(needed, length * factors[number], one.halo, size, one.multiple))
     return found

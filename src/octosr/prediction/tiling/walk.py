@@ -22,9 +22,6 @@ from octosr.techniques.tiling import Tiling
 
 log = logging.getLogger(__name__)
 
-SHARE_OF_MAPS = 0.5
-"""What is kept of whole images may take this share of a step's memory, beside it; more goes to a disk."""
-
 
 class Walk:
     """One image in tiles.
@@ -95,7 +92,7 @@ class Walk:
         """
         *kept, last = self.stages
         looks = self.looks()
-        memory = SHARE_OF_MAPS * budget(self.technique.device) / (len(looks) + 1)
+        memory = sizing.SHARE_OF_MAPS * budget(self.technique.device) / (len(looks) + 1)
         made = [self._kept(look, kept, memory) for look in looks]
         self._through(TileRunner(self.technique, last, made, self.tiling.blend), sink)
 
