@@ -32,7 +32,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from hydra import compose, initialize_config_dir
-from metrics_niqe import Scorer, scorer
+from metrics_niqe import scorer
 from omegaconf import DictConfig
 from PIL import Image
 from torch import Tensor
@@ -168,7 +168,7 @@ def train_plain(cfg: DictConfig, clock: Clock, files: list[Path], workers: int) 
     return clock.end - clock.start
 
 
-def evaluate_plain(cfg: DictConfig, files: list[Path], folder: Path, workers: int, score: Scorer) -> tuple[float, ...]:
+def evaluate_plain(cfg: DictConfig, files: list[Path], folder: Path, workers: int, by: str) -> tuple[float, ...]:
     """Seconds until the images are saved, and until they are scored."""
     technique = load_technique(cfg, describe_technique(cfg)).eval()
     device = torch.device("cuda" if cfg.trainer.accelerator == "gpu" else "cpu")
@@ -187,7 +187,7 @@ def evaluate_plain(cfg: DictConfig, files: list[Path], folder: Path, workers: in
     saved = time.perf_counter()
     with torch.inference_mode():
         for file in files_of(folder, len(files)):
-            float(score(read(file)[None].to(device).float() / 255))
+            float(scorer(by, read(file)[None].to(device).float() / 255)())
     return saved - start, time.perf_counter() - start
 
 
@@ -215,7 +215,7 @@ def compare_training(arguments: argparse.Namespace, settings: list[str], place: 
 def compare_evaluation(arguments: argparse.Namespace, settings: list[str], place: Path) -> None:
     """Print images a second, with NIQE."""
     weights = next(place.rglob("last.ckpt"))
-    score = scorer("niqe" if arguments.scorer == "ours" else "pyiqa")
+    by = "niqe" if arguments.scorer == "ours" else "pyiqa"
     for count in (2, arguments.images):
         lr = place / f"lr{count}"
         lr.mkdir()
@@ -229,7 +229,7 @@ def compare_evaluation(arguments: argparse.Namespace, settings: list[str], place
         evaluate(cfg, show=False)
         wait()
         ours = time.perf_counter() - start
-        saved, scored = evaluate_plain(cfg, files, place / f"plain{count}", arguments.workers, score)
+        saved, scored = evaluate_plain(cfg, files, place / f"plain{count}", arguments.workers, by)
     print(
         f"eval, {cfg.trainer.precision}, {count} images: ours {count / ours:.2f} images a second with NIQE; plain "
         f"{count / scored:.2f} with NIQE by {arguments.scorer} ({count / saved:.2f} without): {scored / ours:.2f} times"

@@ -52,7 +52,8 @@ def test_there_is_the_hardware_of_the_study() -> None:
 @pytest.mark.parametrize("name", HARDWARE)
 def test_hardware_sets_the_same_keys_everywhere(name: str) -> None:
     config = load("hardware", name)
-    assert set(config.hardware) == {"name", "compile", "channels_last", "matmul_precision", "gpus_per_node"}
+    keys = {"name", "compile", "cuda_graphs", "channels_last", "matmul_precision", "gpus_per_node"}
+    assert set(config.hardware) == keys
     assert config.hardware.name == name
     assert set(config.trainer) == {"accelerator", "devices", "num_nodes", "strategy", "precision"}
     assert set(config.trainer) <= set(load("trainer", "default").trainer)

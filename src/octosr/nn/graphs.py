@@ -38,6 +38,7 @@ class RecordedPasses:
         # Weights cast to 16 bits must be cast anew in every replay, so none may come from autocast's cache.
         uncached = torch.autocast("cuda", dtype=mixed, cache_enabled=False) if mixed else contextlib.nullcontext()
         if key not in self._recorded:
+            _accept_another_stream()
             with uncached:
                 wrapped = _Wrapped(self._network, self._passes)
                 self._recorded[key] = torch.cuda.make_graphed_callables(
@@ -45,6 +46,13 @@ class RecordedPasses:
                 )
         found: tuple[Tensor, ...] = self._recorded[key](batch)
         return found
+
+
+def _accept_another_stream() -> None:
+    """torch 2.10 warns that gradients come from the stream of the recording, which costs a wait but changes nothing."""
+    accept = getattr(torch.autograd.graph, "set_warn_on_accumulate_grad_stream_mismatch", None)
+    if accept is not None:
+        accept(False)
 
 
 class _Wrapped(nn.Module):
