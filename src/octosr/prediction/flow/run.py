@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from octosr.cores import one_core_workers
 from octosr.prediction.enlarge import Ready, Settings, enlarge_bands, read
 from octosr.prediction.flow.batch import Batch
 from octosr.prediction.flow.finishing import Failure, Finisher
+from octosr.prediction.flow.grouping import Item, groups
 from octosr.prediction.flow.reading import Ahead
 from octosr.prediction.flow.sizes import BatchSizes
 from octosr.prediction.flow.watcher import Watcher
@@ -31,18 +31,6 @@ log = logging.getLogger(__name__)
 ENCODERS = 8
 """Threads that encode, at most; no more than there are cores."""
 Context = Callable[[], AbstractContextManager[object]]
-
-
-class _Item(NamedTuple):
-    """A file that has been read, or why it cannot be."""
-
-    job: Job
-    ready: Ready | None
-    error: Exception | None
-
-    @property
-    def picture(self) -> Picture | None:
-        return None if self.ready is None else self.ready.picture
 
 
 def enlarge_all(
@@ -81,7 +69,7 @@ def enlarge_all(
     try:
         with Finisher(journal, watcher) as finisher, Ahead(prepare, jobs, lambda ready: ready.bytes) as ahead:
             run = _Run(technique, settings, finisher, workers, context)
-            for group in run.groups(ahead):
+            for group in groups(ahead, run.sizes):
                 watcher.begin([item.job for item in group])
                 run.enlarge(group, watcher)
             run.collect()
@@ -115,31 +103,7 @@ class _Run:
         self.sizes = BatchSizes(technique, settings.batch_size, settings.tile)
         self._on_its_way: tuple[Batch | None, list[Result | Failure]] = (None, [])
 
-    def groups(self, ahead: Iterable[tuple[Job, Future[Ready]]]) -> Iterator[list[_Item]]:
-        """Images that follow each other and go together; files between them that cannot be read go with them."""
-        group: list[_Item] = []
-        first: Picture | None = None
-        members = most = 0
-        for job, future in ahead:
-            item = _item(job, future)
-            picture = item.picture
-            if item.error is None and (picture is None or first is None or picture.size != first.size):
-                if group:
-                    yield from self._apart_if_few(group, members)
-                group, members, first = [], 0, picture
-                most = 1 if picture is None else self.sizes.most(picture)
-            group.append(item)
-            members += item.error is None
-            if members >= most:
-                yield from self._apart_if_few(group, members)
-                group, members, first, most = [], 0, None, 0
-        if group:
-            yield from self._apart_if_few(group, members)
-
-    def _apart_if_few(self, group: list[_Item], members: int) -> list[list[_Item]]:
-        return [group] if members >= self.sizes.least else [[item] for item in group]
-
-    def enlarge(self, group: Sequence[_Item], watcher: Watcher) -> None:
+    def enlarge(self, group: Sequence[Item], watcher: Watcher) -> None:
         """A group, all that go together at once."""
         pictures = [item.picture for item in group if item.picture is not None]
         if len(pictures) < 2:
@@ -164,7 +128,7 @@ class _Run:
         for entry in entries:
             self.finisher.put(entry)
 
-    def _together(self, group: Sequence[_Item], pictures: Sequence[Picture]) -> bool:
+    def _together(self, group: Sequence[Item], pictures: Sequence[Picture]) -> bool:
         """Begin a batch; False: its images go in smaller ones, or one by one."""
         entries = [self._entry(item) for item in group]
         writings = [entry for entry in entries if isinstance(entry, Writing)]
@@ -193,7 +157,7 @@ class _Run:
         log.warning("Memory ran out: going on with %d instead of %d images at once.", self.sizes.halve(count), count)
         return None
 
-    def _alone(self, item: _Item, watcher: Watcher) -> None:
+    def _alone(self, item: Item, watcher: Watcher) -> None:
         entry = self._entry(item)
         if isinstance(entry, Result):
             self.finisher.adopt(entry)
@@ -204,7 +168,7 @@ class _Run:
                 entry = Failure(item.job, error)
         self.finisher.put(entry)
 
-    def _made(self, item: _Item, entry: Result, watcher: Watcher) -> None:
+    def _made(self, item: Item, entry: Result, watcher: Watcher) -> None:
         settings, picture = self.settings, item.picture
         if picture is None or not isinstance(entry, Writing):
             with self.context():
@@ -222,19 +186,10 @@ class _Run:
             )
         entry.finish(report)
 
-    def _entry(self, item: _Item) -> Result | Failure:
+    def _entry(self, item: Item) -> Result | Failure:
         if item.error is not None:
             return Failure(item.job, item.error)
         if item.ready is None or item.ready.picture is None:
             return Result(item.job)
         stopped = self.finisher.stopped
         return Writing(item.job, item.ready, self.technique.scale, self.settings, self.workers, stopped)
-
-
-def _item(job: Job, future: Future[Ready]) -> _Item:
-    error = future.exception()
-    if error is None:
-        return _Item(job, future.result(), None)
-    if not isinstance(error, Exception):
-        raise error
-    return _Item(job, None, error)

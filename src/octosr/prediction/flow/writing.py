@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, wait
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 from torch import Tensor
 
 from octosr.atomic import replacing
 from octosr.hashing import file_sha256
 from octosr.prediction.enlarge import Outcome, Ready, Settings, blended
+from octosr.prediction.flow.in_order import InOrder
 from octosr.prediction.inputs import Job
 from octosr.prediction.journal import Journal
 from octosr.prediction.picture import Pixels
 from octosr.prediction.rows import RowEncoder
 from octosr.prediction.tiling import Report
 from octosr.prediction.writers import Layout, Writer, open_writer
-
-_Made = TypeVar("_Made")
 
 
 class Abandoned(Exception):  # noqa: N818  (nothing is wrong with the image)
@@ -106,7 +103,7 @@ class Writing(Result):
         self.encoder = RowEncoder(picture, scale, bits)
         self._layout = Layout(height, width, self.encoder.channels, bits, picture.metadata, settings.quality)
         self._kind, self._notes = ready.kind, list(ready.notes)
-        self._tasks, self._stopped = _InOrder(workers), stopped
+        self._tasks, self._stopped = InOrder(workers), stopped
         self._open = ExitStack()
         self._writer: Writer | None = None
         self._last: Future[None] | None = None
@@ -155,42 +152,3 @@ class Writing(Result):
     def _finish(self, outcome: Outcome) -> None:
         self._open.close()
         self.complete(outcome)
-
-
-class _InOrder:
-    """Tasks that are done one after the other, on whatever worker is free. Once one has failed the rest fail too."""
-
-    def __init__(self, workers: Executor) -> None:
-        self._workers = workers
-        self._lock = threading.Lock()
-        self._waiting: deque[tuple[Callable[[], None], Future[None]]] = deque()
-        self._busy = False
-        self._error: BaseException | None = None
-
-    def submit(self, task: Callable[[], None]) -> Future[None]:
-        """The future of a task."""
-        future: Future[None] = Future()
-        with self._lock:
-            self._waiting.append((task, future))
-            if self._busy:
-                return future
-            self._busy = True
-        self._workers.submit(self._run)
-        return future
-
-    def _run(self) -> None:
-        while True:
-            with self._lock:
-                if not self._waiting:
-                    self._busy = False
-                    return
-                task, future = self._waiting.popleft()
-            try:
-                if self._error is None:
-                    task()
-            except BaseException as error:  # handed to whoever asks for the result
-                self._error = error
-            if self._error is None:
-                future.set_result(None)
-            else:
-                future.set_exception(self._error)
