@@ -13,20 +13,9 @@ from octosr.data.encode import refuse_not_finite, to_uint8_unwaited
 from octosr.prediction.flow.writing import Writing
 from octosr.prediction.picture import Picture, Pixels, PlaneSource
 from octosr.prediction.tiling import Report
-from octosr.prediction.tiling.symmetry import ALL, turn, turn_back
+from octosr.prediction.tiling.symmetry import ALL
+from octosr.prediction.tiling.whole import enlarge_whole
 from octosr.techniques.base import SingleImageTechnique
-
-
-def enlarged(technique: SingleImageTechnique, lr: Tensor, self_ensemble: bool) -> Tensor:
-    """What a technique makes of whole images, (B, 3, scale*h, scale*w) float32; arguments as for ``super_resolve``."""
-    symmetries = ALL if self_ensemble else ALL[:1]
-    total: Tensor | None = None
-    with torch.inference_mode(not technique.needs_grad), torch.no_grad():
-        for symmetry in symmetries:
-            sr = turn_back(technique.super_resolve(turn(lr, symmetry)), symmetry).float()
-            total = sr if total is None else total + sr
-        assert total is not None
-        return total / len(symmetries) if len(symmetries) > 1 else total
 
 
 class Batch:
@@ -55,7 +44,8 @@ class Batch:
         self._on_gpu = technique.device.type == "cuda"
         if self._on_gpu:
             lr = lr.pin_memory()
-        images = enlarged(technique, lr.to(technique.device, non_blocking=self._on_gpu), self_ensemble)
+        lr = lr.to(technique.device, non_blocking=self._on_gpu)
+        images = enlarge_whole(technique, lr, ALL if self_ensemble else ALL[:1])
         self._found = [self._fetch(image, one) for image, one in zip(images, self.writings, strict=True)]
         self._arrived: torch.cuda.Event | None = None
         if self._on_gpu:

@@ -23,7 +23,7 @@ from octosr.prediction.inputs import Job
 from octosr.prediction.journal import Journal
 from octosr.prediction.picture import Picture, PlaneSource
 from octosr.prediction.tiling import upscale
-from octosr.prediction.tiling.memory import is_out_of_memory, release
+from octosr.prediction.tiling.memory import attempt
 from octosr.techniques.base import SingleImageTechnique
 
 log = logging.getLogger(__name__)
@@ -143,19 +143,22 @@ class _Run:
 
     def _begin(self, pictures: Sequence[Picture], writings: Sequence[Writing]) -> Batch | None:
         count = len(pictures)
-        try:
+
+        def work() -> Batch:
             with self.context(), self.sizes.measured(pictures[0], count):
                 return Batch(self.technique, pictures, writings, self.settings.self_ensemble)
+
+        try:
+            batch = attempt(work, self.technique.device)
         except Exception as error:
-            if not is_out_of_memory(error):
-                # If it is not the batch that it cannot do, each image says so by itself.
-                log.warning("%d images could not be enlarged together, they go one by one: %s", count, error)
-                self.sizes.keep_apart(pictures[0])
-                return None
-        # Only here is the error gone, and with it the frames that hold on to tensors.
-        release(self.technique.device)
-        log.warning("Memory ran out: going on with %d instead of %d images at once.", self.sizes.halve(count), count)
-        return None
+            # If it is not the batch that it cannot do, each image says so by itself.
+            log.warning("%d images could not be enlarged together, they go one by one: %s", count, error)
+            self.sizes.keep_apart(pictures[0])
+            return None
+        if batch is None:
+            fewer = self.sizes.halve(count)
+            log.warning("Memory ran out: going on with %d instead of %d images at once.", fewer, count)
+        return batch
 
     def _alone(self, item: Item, watcher: Watcher) -> None:
         entry = self._entry(item)

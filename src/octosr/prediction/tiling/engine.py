@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
 
 from octosr.errors import ConfigError, TooLittleMemoryError
@@ -16,8 +15,9 @@ from octosr.prediction.tiling.ports import Report, Sink, Source
 from octosr.prediction.tiling.runner import Look, TileRunner
 from octosr.prediction.tiling.sources import TurnedSource
 from octosr.prediction.tiling.stages import Stage
-from octosr.prediction.tiling.symmetry import ALL, turn, turn_back
+from octosr.prediction.tiling.symmetry import ALL
 from octosr.prediction.tiling.walk import Walk
+from octosr.prediction.tiling.whole import enlarge_whole
 from octosr.techniques.base import SingleImageTechnique
 from octosr.techniques.tiling import Tiling
 
@@ -139,13 +139,7 @@ class _Run:
 
     def _whole(self) -> Tensor:
         lr = self.source.read(0, self.source.height, 0, self.source.width)[None].to(self.technique.device)
-        total: Tensor | None = None
-        with torch.inference_mode(not self.technique.needs_grad), torch.no_grad():
-            for symmetry in self.symmetries:
-                sr = turn_back(self.technique.super_resolve(turn(lr, symmetry)), symmetry).float()
-                total = sr if total is None else total + sr
-            assert total is not None
-            return (total / len(self.symmetries) if len(self.symmetries) > 1 else total)[0].cpu()
+        return enlarge_whole(self.technique, lr, self.symmetries)[0].cpu()
 
     def _finish(self, whole: Tensor) -> None:
         self.sink.write(whole)
