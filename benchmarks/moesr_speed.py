@@ -2,10 +2,11 @@
 
     python benchmarks/moesr_speed.py gating        # all experts at once against 85 passes, the same scores
     python benchmarks/moesr_speed.py finetuning    # 16 images together against one at a time
-    python benchmarks/moesr_speed.py crops --side 256 --weights outputs/checkpoints/moesr/isaid/last.ckpt
+    python benchmarks/moesr_speed.py crops --side 144 --weights LAST.ckpt --photographs FOLDER
 
 ``crops`` gates on informative crops against whole images and tells how far the kernel that KEN reads drifts: the median
-over the images of |S - S'|/|S| (Frobenius norms) of the covariances. Without trained weights the drift means nothing.
+over the images of |S - S'|/|S| (Frobenius norms) of the covariances; with photographs, which are then reduced with
+random kernels, also how far both are from the true one. Without trained weights and photographs it means nothing.
 
 Both sides alternate, and the best time of each counts. The plain side is what the description says, with plain modules:
 85 passes that load an expert each, on the turned image; a loop over images and steps with one module, one optimiser
@@ -30,9 +31,10 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from recovery import TEST_IDS, distance, test_images
 from torch import Tensor
 
-from octosr.degradation.aligned import covariances, trim
+from octosr.degradation.aligned import covariances, strided_blur, trim
 from octosr.degradation.rounding import quantise
 from octosr.techniques.moesr.finetune import FineTuning, fine_tune
 from octosr.techniques.moesr.gating import gating_scores
@@ -144,7 +146,16 @@ def drift(ours: Tensor, whole: Tensor) -> float:
     return float(((one - other).norm(dim=(1, 2)) / other.norm(dim=(1, 2))).median())
 
 
-def compare_crops(stage: MoESRStage, lr: Tensor, crop: int, crops: int, repeats: int, size: str) -> None:
+def reduced(stage: MoESRStage, folder: Path, count: int, side: int) -> tuple[Tensor, Tensor]:
+    """LR images of a side from photographs and random kernels, and the kernels' parameters (B, 3)."""
+    truth = stage.random_parameters(0, torch.arange(TEST_IDS, TEST_IDS + count))
+    hr = test_images(folder, count, stage.scale * (side + 2 * stage.margin))
+    return quantise(strided_blur(hr, stage.kernels(truth), stage.scale)), truth
+
+
+def compare_crops(
+    stage: MoESRStage, lr: Tensor, truth: Tensor | None, crop: int, crops: int, repeats: int, size: str
+) -> None:
     """Gating on crops against whole images."""
     alternate(
         lambda: stage.estimate(lr, crop, crops),
@@ -152,7 +163,12 @@ def compare_crops(stage: MoESRStage, lr: Tensor, crop: int, crops: int, repeats:
         repeats,
         f"gating on {crops} crops of {crop}x{crop} against whole images, {size}",
     )
-    print(f"drift of the covariance: {drift(stage.estimate(lr, crop, crops), stage.estimate(lr)):.3f}", flush=True)
+    on_crops, on_all = stage.estimate(lr, crop, crops), stage.estimate(lr)
+    print(f"drift of the covariance: {drift(on_crops, on_all):.3f}", flush=True)
+    if truth is not None:
+        wanted = covariances(truth)
+        errors = [distance(covariances(found), wanted).mean() for found in (on_crops, on_all)]
+        print(f"error of the covariance, mean: {errors[0]:.3f} on crops, {errors[1]:.3f} on whole images", flush=True)
 
 
 def alternate(ours: Callable[[], Tensor], plain: Callable[[], Tensor], repeats: int, what: str) -> None:
@@ -190,6 +206,7 @@ def main() -> None:
     parser.add_argument("--crop", type=int, default=64, help="side of the crops in LR pixels")
     parser.add_argument("--crops", type=int, default=4, help="crops an image")
     parser.add_argument("--weights", type=Path, help="a checkpoint of MoESR with a stage of this scale")
+    parser.add_argument("--photographs", type=Path, help="crops: a folder of images to reduce; default: random images")
     arguments = parser.parse_args()
     torch.manual_seed(0)
     scale = arguments.scale
@@ -217,7 +234,10 @@ def main() -> None:
         )
         return
     if arguments.what == "crops":
-        compare_crops(stage, lr, arguments.crop, arguments.crops, arguments.repeats, size)
+        truth = None
+        if arguments.photographs:
+            lr, truth = reduced(stage, arguments.photographs, count, arguments.side)
+        compare_crops(stage, lr, truth, arguments.crop, arguments.crops, arguments.repeats, size)
         return
     settings = FineTuning(steps=arguments.steps, crop=arguments.side)
     parameters = stage.random_parameters(0, torch.arange(count).to(arguments.device))

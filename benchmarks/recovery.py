@@ -10,6 +10,7 @@ import octosr._torchvision  # noqa: F401  (before Lightning, which imports torch
 import numpy as np
 import torch
 from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
 from PIL import Image
 from torch import Tensor
 
@@ -21,7 +22,9 @@ TEST_IDS = 2**41
 """Ids of the test kernels: no training sample has them."""
 
 
-def trained(name: str, folder: Path, output: Path, scale: int, overrides: list[str], own: list[str]) -> Technique:
+def trained(
+    name: str, folder: Path, output: Path, scale: int, overrides: list[str], own: list[str], hardware: str = "cpu"
+) -> Technique:
     """The demo size of a technique with one stage, trained on a folder, or as an earlier start has left it.
 
     Args:
@@ -31,17 +34,28 @@ def trained(name: str, folder: Path, output: Path, scale: int, overrides: list[s
         scale: of the stage.
         overrides: config overrides of the training.
         own: the benchmark's, of training and loading.
+        hardware: that trains.
     """
-    conf = Path(__file__).resolve().parents[1] / "conf"
-    settings = [
-        f"technique={name}", "size=demo", f"technique.stages=[{scale}]", f"scale={scale}", "dataset=more/folder",
-        f"dataset.path={folder}", f"output_root={output}", "hardware=cpu", "logger=csv", *own,
-    ]  # fmt: skip
-    with initialize_config_dir(str(conf), version_base="1.3"):
-        if not (output / f"checkpoints/{name}/folder/last.ckpt").is_file():
-            train(compose("train", [*settings, *overrides]))
-        cfg = compose("eval", settings)
+    settings = [*settings_of(name, folder, output, scale, hardware), *own]
+    if not (output / f"checkpoints/{name}/folder/last.ckpt").is_file():
+        train(composed("train", [*settings, *overrides]))
+    cfg = composed("eval", settings)
     return load_technique(cfg, describe_technique(cfg)).eval()
+
+
+def settings_of(name: str, folder: Path, output: Path, scale: int, hardware: str) -> list[str]:
+    """Config overrides for the demo size of a technique with one stage, see :func:`trained`."""
+    return [
+        f"technique={name}", "size=demo", f"technique.stages=[{scale}]", f"scale={scale}", "dataset=more/folder",
+        f"dataset.path={folder}", f"output_root={output}", f"hardware={hardware}", "logger=csv",
+    ]  # fmt: skip
+
+
+def composed(job: str, overrides: list[str]) -> DictConfig:
+    """``conf/train.yaml`` or ``conf/eval.yaml`` with overrides."""
+    conf = Path(__file__).resolve().parents[1] / "conf"
+    with initialize_config_dir(str(conf), version_base="1.3"):
+        return compose(job, overrides)
 
 
 def test_images(folder: Path, count: int, side: int) -> Tensor:
