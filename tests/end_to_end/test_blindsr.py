@@ -28,7 +28,7 @@ TINY = ("technique=blindsr", "experiment=tiny", "logger=none", "trainer.enable_m
 
 
 @pytest.mark.slow
-def test_phases_by_themselves_make_the_checkpoint_that_both_at_once_make(
+def test_phases_by_themselves_make_the_checkpoint_that_all_at_once_make(
     tmp_path: Path, demo_cache: Path, composer: Composer
 ) -> None:
     build_standins(tmp_path / "data", ["isaid"], build_demo(demo_cache), count=3)
@@ -42,7 +42,7 @@ def test_phases_by_themselves_make_the_checkpoint_that_both_at_once_make(
         run("parts", "technique.phase=discriminator")
     one = run("whole")
     run("parts", "technique.phase=generator", "trainer.max_steps=3")  # cut short in the middle of a phase
-    for phase, steps in (("generator", 4), ("discriminator", 8)):
+    for phase, steps in (("generator", 4), ("discriminator", 8), ("calibration", 10)):
         two = run("parts", f"technique.phase={phase}")
         assert torch.load(two, weights_only=True)["global_step"] == steps
     whole, parts = (torch.load(path, weights_only=True)["state_dict"] for path in (one, two))
@@ -97,7 +97,8 @@ def test_two_processes_train_as_one(tmp_path: Path, demo_cache: Path) -> None:
     build_standins(tmp_path / "data", ["isaid"], build_demo(demo_cache), count=4)
     for name, hardware, batch in (("one", "cpu", 4), ("two", "ddp_cpu", 2)):
         where = ("dataset=isaid", f"data.root={tmp_path / 'data'}", f"output_root={tmp_path / name}")
-        how = (f"hardware={hardware}", f"data.batch_size={batch}", "trainer.limit_val_batches=0")
+        # The calibration groups the crops of a process: fours here, twos there.
+        how = (f"hardware={hardware}", f"data.batch_size={batch}", "trainer.limit_val_batches=0", "trainer.max_steps=8")
         done = subprocess.run(
             [sys.executable, "train.py", *TINY, *where, *how],
             cwd=ROOT,

@@ -91,8 +91,15 @@ def published_parts(
     return found
 
 
-def load_checkpoint_weights(module: nn.Module, paths: Sequence[Path]) -> str:
+def load_checkpoint_weights(
+    module: nn.Module, paths: Sequence[Path], complete: Callable[[dict[str, Any]], None] | None = None
+) -> str:
     """Load one of our own checkpoints (or a bare state dict in our names) into a technique, strictly.
+
+    Args:
+        module: the technique.
+        paths: one file.
+        complete: adds to the state dict what older versions did not have.
 
     Raises:
         WrongWeightsError: several files, or names or shapes that do not fit; the first few are quoted.
@@ -103,6 +110,8 @@ def load_checkpoint_weights(module: nn.Module, paths: Sequence[Path]) -> str:
         )
     content = read_weight_file(paths[0])
     state = strip_prefixes(content.get("state_dict", content))
+    if complete is not None:
+        complete(state)
     load_into(module, state, paths[0])
     if "images_shown" in state:  # a generative technique: steps of two optimisers mean nothing to a reader
         return f"weights {paths[0]} (trained for {int(state['images_shown']) / 1000:g} kimg)"

@@ -12,7 +12,7 @@ from octosr.degradation.aligned import strided_blur
 from octosr.errors import ConfigError
 from octosr.techniques.blindsr.kernels import KernelSpace
 from octosr.techniques.blindsr.module import BlindSR
-from octosr.techniques.blindsr.phases import require_all, steps_done
+from octosr.techniques.blindsr.phases import ORDER, require_all, steps_done
 
 
 @pytest.fixture
@@ -31,6 +31,7 @@ def make_blindsr() -> Callable[..., BlindSR]:
             "blocks": 1,
             "generator_steps": 4,
             "discriminator_steps": 3,
+            "calibration_steps": 2,
             "lr_patch": 12,
             "search": {"levels": 2, "angles": 2, "steps": 2},
         }
@@ -40,21 +41,22 @@ def make_blindsr() -> Callable[..., BlindSR]:
 
 
 def trained(technique):
-    """As if both phases had been trained."""
+    """As if all phases had been trained."""
     for stage in technique.all_stages():
         stage.generator_steps.fill_(4)
         stage.discriminator_steps.fill_(3)
+        stage.calibration_steps.fill_(2)
     return technique
 
 
-def test_both_phases_follow_each_other_and_stop(make_blindsr, batches, loop_over):
+def test_the_phases_follow_each_other_and_stop(make_blindsr, batches, loop_over):
     technique = make_blindsr()
     loop = loop_over(technique, batches).run(0, 20)
-    assert loop.phases == ["generator"] * 4 + ["discriminator"] * 3
+    assert loop.phases == ["generator"] * 4 + ["discriminator"] * 3 + ["calibration"] * 2
     assert loop.should_stop
-    assert technique.published_steps == 7
+    assert technique.published_steps == 9
     stage = technique.stage(2)
-    assert (int(stage.generator_steps), int(stage.discriminator_steps)) == (4, 3)
+    assert (int(stage.generator_steps), int(stage.discriminator_steps), int(stage.calibration_steps)) == (4, 3, 2)
     require_all(technique.all_stages())
     assert make_blindsr(phase="generator").published_steps == 4
 
@@ -63,8 +65,8 @@ def test_each_phase_changes_its_own_network_alone(make_blindsr, batches, loop_ov
     technique = make_blindsr()
     stage = technique.stage(2)
     loop = loop_over(technique, batches)
-    for name, first, steps in (("generator", 0, 4), ("discriminator", 4, 3)):
-        before = {n: [p.clone() for p in getattr(stage, n).parameters()] for n in ("generator", "discriminator")}
+    for name, first, steps in (("generator", 0, 4), ("discriminator", 4, 3), ("calibration", 7, 2)):
+        before = {n: [p.clone() for p in getattr(stage, n).parameters()] for n in ORDER}
         loop.run(first, steps)
         for key, old in before.items():
             changed = [not torch.equal(a, b) for a, b in zip(old, getattr(stage, key).parameters(), strict=True)]
@@ -88,7 +90,7 @@ def test_learning_rates_fall_and_begin_anew(make_blindsr, batches, loop_over):
 
 
 def test_phases_one_by_one_equal_both_at_once(make_blindsr, batches, loop_over):
-    whole = make_blindsr()
+    whole = make_blindsr(calibration_steps=0)
     loop_over(whole, batches).run(0, 20)
     one = make_blindsr(phase="generator")
     loop = loop_over(one, batches).run(0, 20)
@@ -106,6 +108,8 @@ def test_phases_one_by_one_equal_both_at_once(make_blindsr, batches, loop_over):
 def test_discriminator_asks_for_the_generator(make_blindsr, batches, loop_over):
     with pytest.raises(ConfigError, match=r"needs what technique\.phase=generator trains, but the generator of x2"):
         loop_over(make_blindsr(phase="discriminator"), batches).run(0, 1)
+    with pytest.raises(ConfigError, match=r"needs what technique\.phase=generator trains.*technique\.phase=all"):
+        loop_over(make_blindsr(phase="calibration"), batches).run(0, 1)
     technique = make_blindsr()
     with pytest.raises(ConfigError, match=r"generator of x2 is untrained: run train\.py with technique\.phase=gen"):
         technique.super_resolve(torch.rand(1, 3, 30, 30))
@@ -214,8 +218,10 @@ def test_validation_measures_the_true_kernel_bicubic_and_the_discriminator(make_
         ({"mosaic": 1.5}, "mosaic is a share"),
         ({"near": 0.0}, "above 0"),
         ({"generator_rate": 0.0}, "above 0"),
+        ({"calibration_steps": -1}, "calibration_steps must be at least 0"),
         ({"blocks": 0}, "blocks must be at least 1"),
         ({"lr_patch": 7}, "lr_patch must be at least 8"),
+        ({"search": {"calibration": "off"}}, r"search\.calibration must be one of \['auto', 'none'\]"),
         ({"search": {"step": 3}}, "Did you mean 'steps'"),
     ],
 )

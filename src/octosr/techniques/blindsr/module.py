@@ -57,9 +57,11 @@ class BlindSR(PhasedTraining):
         kernel_sizes: side of the blur kernels at each scale; must be 2*m*scale + 1. Our 12*scale + 1 reach three of the
             largest standard deviation.
         sigmas: the smallest and the largest standard deviation of the kernels in LR pixels.
-        phase: what training trains: ``generator``, ``discriminator``, or ``all`` one after the other.
-        generator_steps, discriminator_steps: length of each phase.
-        generator_rate, discriminator_rate: learning rates of Adam, falling to a hundredth along a cosine.
+        phase: what training trains: ``generator``, ``discriminator``, ``calibration``, or ``all`` one after the other.
+        generator_steps, discriminator_steps, calibration_steps: length of each phase; a step of the calibration takes
+            as long as several of the others.
+        generator_rate, discriminator_rate, calibration_rate: learning rates of Adam, falling to a hundredth along a
+            cosine.
         mosaic: share of the training images whose blur varies over the image.
         near_share: share of the discriminator's wrong kernels that are nearly right.
         near: how nearly: standard deviations differ by up to this share of their range, angles of half a turn.
@@ -91,8 +93,10 @@ class BlindSR(PhasedTraining):
         phase: phases.Phase = "all",
         generator_steps: int = 200_000,
         discriminator_steps: int = 100_000,
+        calibration_steps: int = 400,
         generator_rate: float = 1e-3,
         discriminator_rate: float = 1e-3,
+        calibration_rate: float = 0.02,
         mosaic: float = 0.25,
         near_share: float = 0.25,
         near: float = 0.1,
@@ -105,19 +109,17 @@ class BlindSR(PhasedTraining):
         check_stages(stages)
         checks.at_least({"code": code, "features": features, "growth": growth, "layers": layers}, 1)
         checks.at_least({"blocks": 1 if blocks is None else blocks}, 1)
-        checks.at_least({"generator_steps": generator_steps, "discriminator_steps": discriminator_steps}, 0)
+        steps = dict(zip(phases.ORDER, (generator_steps, discriminator_steps, calibration_steps), strict=True))
+        rates = dict(zip(phases.ORDER, (generator_rate, discriminator_rate, calibration_rate), strict=True))
+        checks.at_least({f"{part}_steps": count for part, count in steps.items()}, 0)
         checks.at_least({"lr_patch": lr_patch}, 8)
-        checks.above_zero({"generator_rate": generator_rate, "discriminator_rate": discriminator_rate, "near": near})
+        checks.above_zero({f"{part}_rate": rate for part, rate in rates.items()} | {"near": near})
         checks.shares({"mosaic": mosaic, "near_share": near_share, "near": near})
         checks.choice("phase", phase, (*phases.ORDER, "all"))
         bounds = check_sigmas(sigmas)
         super().__init__(name, stages, None, hr_patch or 1)
         self.official_quirks, self.lr_patch = bool(official_quirks), int(lr_patch)
-        self.schedule = Schedule(
-            phase,
-            steps={"generator": generator_steps, "discriminator": discriminator_steps},
-            rates={"generator": generator_rate, "discriminator": discriminator_rate},
-        )
+        self.schedule = Schedule(phase, steps, rates)
         self.drawing = Drawing(int(seed), float(mosaic), float(near_share), float(near))
         self.search = Search.of(search or {}, official_quirks=self.official_quirks)
         self.val_loss = MeanMetric()

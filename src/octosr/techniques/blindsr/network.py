@@ -179,6 +179,31 @@ class Generator(nn.Module):
         return Generated(sr, features, codes)
 
 
+class Calibration(nn.Module):
+    """From the errors of a grid of kernels to how likely each is, see ``calibration``: 812 parameters for 28 kernels.
+
+    Args:
+        kernels: G, how many.
+
+    >>> Calibration(3)(torch.tensor([[0.2, 0.1, 0.3]])).argmax(1)
+    tensor([1])
+    """
+
+    def __init__(self, kernels: int) -> None:
+        super().__init__()
+        self.map = nn.Linear(kernels, kernels)
+        nn.init.zeros_(self.map.bias)
+        with torch.no_grad():  # to begin with, a kernel is as likely as its error is small
+            self.map.weight.copy_(-3 * torch.eye(kernels))
+
+    def forward(self, errors: Tensor) -> Tensor:
+        """Logarithms of probabilities up to a constant, (N, G) to (N, G)."""
+        centred = errors - errors.mean(1, keepdim=True)
+        spread = centred.square().mean(1, keepdim=True).sqrt()
+        # An image without detail has no error with any kernel: the same for all of them.
+        return self.map(centred / torch.where(spread > 0, spread, torch.ones_like(spread)))
+
+
 class Discriminator(nn.Module):
     """The kernel discriminator; 564,620 parameters at x2. Nothing in it is adversarial: it is trained to regress.
 

@@ -9,8 +9,9 @@ from torchmetrics import MeanMetric
 
 from octosr.techniques.base import psnr_per_image
 from octosr.techniques.blindsr import phases, training
+from octosr.techniques.blindsr.calibration import calibration_loss
 from octosr.techniques.blindsr.stage import BlindSRStage
-from octosr.techniques.blindsr.weights import adopt_spaces
+from octosr.techniques.blindsr.weights import add_calibration, adopt_spaces
 from octosr.techniques.phased import PhasedTechnique, crop_for_lr
 
 SMALLEST_LR = 8
@@ -26,7 +27,8 @@ class PhasedTraining(PhasedTechnique[BlindSRStage]):
         val_loss: of the discriminator, on held-out images.
     """
 
-    run_settings: ClassVar[tuple[str, ...]] = ("phase",)
+    # The calibration may be made, and made anew, for networks that are there: these settings may change meanwhile.
+    run_settings: ClassVar[tuple[str, ...]] = ("phase", "calibration_steps", "calibration_rate", "search.calibration")
     drawing: training.Drawing
     lr_patch: int
     val_loss: MeanMetric
@@ -44,17 +46,28 @@ class PhasedTraining(PhasedTechnique[BlindSRStage]):
         phases.count_step(self.all_stages(), self._phase)
 
     def require_earlier(self, name: str) -> None:
-        """Check that a discriminator has generators to learn from."""
+        """Check that a discriminator has generators to learn from, and a calibration both."""
         if name == "discriminator":
             phases.require_generator(self.all_stages())
+        if name == "calibration":
+            phases.require_networks(self.all_stages())
 
     def trained_network(self, stage: BlindSRStage, name: str) -> nn.Module:
-        """The generator or the discriminator."""
-        return stage.generator if name == "generator" else stage.discriminator
+        """The generator, the discriminator or the calibration."""
+        networks = {
+            "generator": stage.generator,
+            "discriminator": stage.discriminator,
+            "calibration": stage.calibration,
+        }
+        return networks[name]
 
     def stage_loss(self, stage: BlindSRStage, batch: dict[str, Tensor]) -> Tensor:
-        """The loss of the generator or of the discriminator."""
+        """The loss of the generator, of the discriminator or of the calibration."""
         hr = self._crop_for(stage, batch["hr"], self.lr_patch)
+        if self._phase == "calibration":
+            error = calibration_loss(stage, hr, batch["sample_id"], self.drawing.seed)
+            self.log(f"train/covariance_error_x{stage.scale}", error.detach())
+            return error
         if self._phase == "generator":
             loss = training.generator_loss(stage, hr, batch["sample_id"], self.drawing)
         else:
@@ -70,8 +83,15 @@ class PhasedTraining(PhasedTechnique[BlindSRStage]):
         return crop_for_lr(hr, stage.scale, lr_side, SMALLEST_LR, 2 * stage.space.rim, stage.space.size)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take over the kernels of the checkpoint: those of published weights are not the configured ones."""
+        """Take over the kernels of the checkpoint: those of published weights are not the configured ones.
+
+        A checkpoint from before there was a calibration is given an untrained one.
+        """
         adopt_spaces(self, checkpoint["state_dict"])
+        add_calibration(self, checkpoint["state_dict"])
+        phases.add_optimizer_group(
+            checkpoint, [self.trained_network(stage, "calibration") for stage in self.all_stages()]
+        )
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
         """PSNR of the last stage with the true kernel, and of bicubic, on random kernels; the discriminator's loss.

@@ -1,6 +1,7 @@
 """BlindSR on images themselves: find the kernel of each by what the discriminator says of it, then super-resolve.
 
-Kernels of a grid are judged first, then the best is refined by gradient descent, for all images of a batch at once.
+Kernels of a grid are judged first, for all images of a batch at once. A calibrated stage knows what all these errors
+together say of the kernel. Otherwise the best of the grid is refined by gradient descent.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from torch import Tensor
 from octosr.cores import map_on_cores
 from octosr.degradation.aligned import parameters_of
 from octosr.techniques.blindsr import patches
+from octosr.techniques.blindsr.calibration import calibrated
 from octosr.techniques.blindsr.errors import enlarge_codes, enlarged_part, frozen, mean_errors
 from octosr.techniques.blindsr.estimate import StageEstimate
 from octosr.techniques.blindsr.kernels import KernelSpace
@@ -75,6 +77,8 @@ def estimate(stage: BlindSRStage, lr: Tensor, enlarged: Tensor, settings: Search
         settings: how to search.
     """
     pieces = looked_at(lr, enlarged, settings)
+    if settings.calibration == "auto" and int(stage.calibration_steps) > 0:
+        return calibrated(stage, pieces)
     starts = _starts(stage, lr, settings)
     codes = stage.encode(starts).expand(len(lr), -1, -1)
     # The refinement's objective: the error alone is least for narrow kernels, whose images lack what nobody can miss.

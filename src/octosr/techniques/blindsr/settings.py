@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from octosr.errors import ConfigError
+from octosr.techniques.checks import choice
 from octosr.techniques.presets import from_preset
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -32,6 +33,9 @@ class Search:
             0: never before ``steps``.
         block: see ``tolerance``.
         sharpness: weight of (sigma_1 + sigma_2) in the loss. More makes sharper images, and halos; a user's choice.
+        calibration: auto: the kernel of an image is what the stage's calibration makes of the errors of its grid
+            (``calibration``), if it has one; ``levels``, ``angles``, ``sharpness`` and what belongs to the gradient
+            descent then count for maps of kernels only. none: as if it had none.
         spatial: a kernel for each part of the image and not for the whole; always looks at whole images.
         cell: side of the parts in LR pixels.
         window: side of the window in LR pixels over which errors are averaged to choose a part's start.
@@ -52,6 +56,7 @@ class Search:
     tolerance: float = 0.0
     block: int = 5
     sharpness: float = 1e-4
+    calibration: str = "auto"
     spatial: bool = False
     cell: int = 16
     window: int = 48
@@ -79,6 +84,7 @@ class Search:
                 raise ConfigError(f"technique.search.{name} must be at least {lowest}, not {getattr(self, name)}.")
         if self.crop != 0 and self.crop < 2:
             raise ConfigError(f"technique.search.crop must be 0 (whole images) or at least 2, not {self.crop}.")
+        choice("search.calibration", self.calibration, ("auto", "none"))
         if self.rate <= 0:
             raise ConfigError(f"technique.search.rate must be above 0, not {self.rate}.")
         if self.spatial and self.window < self.cell:

@@ -1,4 +1,4 @@
-"""One scale of BlindSR: its kernels, its two networks, and how far they are trained."""
+"""One scale of BlindSR: its kernels, its two networks and their calibration, and how far they are trained."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from octosr.degradation.resize import resize
 from octosr.techniques.blindsr.kernels import KernelSpace
-from octosr.techniques.blindsr.network import PUBLISHED_SIZES, Discriminator, Generated, Generator, Sizes
+from octosr.techniques.blindsr.network import PUBLISHED_SIZES, Calibration, Discriminator, Generated, Generator, Sizes
+from octosr.techniques.blindsr.starts import calibration_grid
 
 
 class BlindSRStage(nn.Module):
@@ -22,11 +23,13 @@ class BlindSRStage(nn.Module):
     Attributes:
         generator_steps: int64, for how many steps the generator is trained.
         discriminator_steps: int64, the same for the discriminator.
+        calibration_steps: int64, the same for the calibration; 0: there is none.
         space_numbers: float64, (4,), the kernel space: it travels with the weights, which mean nothing without it.
     """
 
     generator_steps: Tensor
     discriminator_steps: Tensor
+    calibration_steps: Tensor
     space_numbers: Tensor
 
     def __init__(self, space: KernelSpace, sizes: Sizes = PUBLISHED_SIZES) -> None:
@@ -34,8 +37,10 @@ class BlindSRStage(nn.Module):
         self.scale = space.scale
         self.generator = Generator(space.scale, space.size, sizes)
         self.discriminator = Discriminator(space.scale, sizes)
+        self.calibration = Calibration(len(calibration_grid(space)))
         self.register_buffer("generator_steps", torch.zeros((), dtype=torch.int64))
         self.register_buffer("discriminator_steps", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("calibration_steps", torch.zeros((), dtype=torch.int64))
         self.register_buffer("space_numbers", torch.zeros(4, dtype=torch.float64))
         self.set_space(space)
 

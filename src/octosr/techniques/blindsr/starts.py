@@ -10,6 +10,8 @@ from torch import Tensor
 from octosr.techniques.blindsr.kernels import KernelSpace
 
 PUBLISHED_SIGMAS, PUBLISHED_ANGLES = 6, 4
+CALIBRATION = (4, 4)
+"""Standard deviations and angles of the grid that a calibration is for."""
 
 
 def start_grid(space: KernelSpace, levels: int, angles: int) -> Tensor:
@@ -37,6 +39,11 @@ def start_grid(space: KernelSpace, levels: int, angles: int) -> Tensor:
         found.append((first, first, 0.0))
         found += [(first, second, (angle + 0.5) * math.pi / angles) for second in sigmas[:n] for angle in range(angles)]
     return torch.tensor(found, dtype=torch.float64)
+
+
+def calibration_grid(space: KernelSpace) -> Tensor:
+    """The kernels whose errors a calibration reads; they are also the starts of the fast search."""
+    return start_grid(space, *CALIBRATION)
 
 
 def published_grid(space: KernelSpace) -> Tensor:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from octosr.errors import ConfigError, WrongWeightsError
@@ -16,6 +18,8 @@ from octosr.techniques.weights import load_checkpoint_weights, published_parts, 
 
 if TYPE_CHECKING:
     from octosr.techniques.blindsr.phased import PhasedTraining
+
+log = logging.getLogger(__name__)
 
 
 def load_blindsr(technique: PhasedTraining, paths: Sequence[Path]) -> str:
@@ -69,12 +73,27 @@ def adopt_spaces(technique: PhasedTraining, state: Mapping[str, Any]) -> None:
             stage.set_space(KernelSpace.of_numbers(stage.scale, numbers.tolist()))
 
 
+def add_calibration(technique: PhasedTraining, state: dict[str, Any]) -> None:
+    """Add what a state dict of ours from before there was a calibration lacks: an untrained one, and say so."""
+    for stage in technique.all_stages():
+        prefix = f"stage_networks.x{stage.scale}."
+        if f"{prefix}generator_steps" not in state or f"{prefix}calibration_steps" in state:
+            continue
+        log.warning(
+            "the checkpoint's estimates of the blur at x%d are not calibrated: the kernel with the least predicted error "
+            "is taken, which is mostly too narrow a one. train.py with technique.phase=calibration on its cell calibrates",
+            stage.scale,
+        )
+        own = {f"{prefix}calibration.{name}": value.clone() for name, value in stage.calibration.state_dict().items()}
+        state.update(own | {f"{prefix}calibration_steps": torch.zeros((), dtype=torch.int64)})
+
+
 def _load_ours(technique: PhasedTraining, paths: Sequence[Path], contents: Mapping[Path, Mapping[str, Any]]) -> str:
     before = [(stage, stage.space, stage.generator.encoder) for stage in technique.all_stages()]
     try:
         for content in contents.values():
             adopt_spaces(technique, strip_prefixes(content.get("state_dict", content)))
-        return load_checkpoint_weights(technique, paths)
+        return load_checkpoint_weights(technique, paths, lambda state: add_calibration(technique, state))
     except (ConfigError, WrongWeightsError) as error:
         for stage, space, encoder in before:
             stage.generator.encoder = encoder
