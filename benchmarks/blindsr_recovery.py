@@ -5,7 +5,8 @@
 Trains the demo sizes on the images of one folder (or takes the checkpoint that is there from an earlier start), reduces
 images of the other with random anisotropic Gaussians, and reports for each way of searching
 
-* the distance of the estimated covariance from the true one, beside that of always guessing the mean;
+* the distance of the estimated covariance from the true one, beside that of always guessing the mean; ``calibrated``
+  is the estimate that a trained stage gives, the others are searches for the kernel with the least predicted error;
 * PSNR of the generator given the estimated kernel, beside bicubic interpolation and the same generator given a wrong
   kernel (another image's), the mean one, and the true one.
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 from recovery import TEST_IDS, composed, distance, settings_of, test_images, trained
@@ -30,7 +32,12 @@ from octosr.techniques.blindsr.settings import Search
 from octosr.techniques.blindsr.stage import BlindSRStage
 from octosr.techniques.blindsr.training import discriminator_loss, discriminator_losses, generator_loss
 
-SEARCHES = {"fast": {"preset": "fast"}, "grid only": {"preset": "fast", "steps": 0}, "paper": {"preset": "paper"}}
+SEARCHES: dict[str, dict[str, Any]] = {
+    "calibrated": {"preset": "fast"},
+    "fast": {"preset": "fast", "calibration": "none"},
+    "grid only": {"preset": "fast", "calibration": "none", "steps": 0},
+    "paper": {"preset": "paper", "calibration": "none"},
+}
 
 
 def report(stage: BlindSRStage, hr: Tensor, truth: Tensor, seed: int, searches: list[str]) -> None:
@@ -111,11 +118,12 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=20)
     parser.add_argument("--side", type=int, default=216, help="side of the HR test crops")
     parser.add_argument("--hardware", default="cpu", help="that trains and searches, e.g. gpu")
-    parser.add_argument("--searches", nargs="+", choices=tuple(SEARCHES), default=["fast", "grid only"])
+    parser.add_argument("--searches", nargs="+", choices=tuple(SEARCHES), default=["calibrated", "fast"])
     parser.add_argument("--seconds", type=float, help="about so long to train, in place of the steps given below")
     parser.add_argument("overrides", nargs="*", help="config overrides of the training, e.g. technique.near_share=0")
     arguments = parser.parse_args()
-    own = ["data.batch_size=8", "technique.generator_steps=2500", "technique.discriminator_steps=2500"]
+    steps = {"generator": 2500, "discriminator": 2500, "calibration": 200}
+    own = ["data.batch_size=8", *(f"technique.{phase}_steps={count}" for phase, count in steps.items())]
     where = (arguments.train, arguments.output, arguments.scale)
     overrides = arguments.overrides
     if arguments.seconds:

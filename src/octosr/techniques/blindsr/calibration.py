@@ -17,11 +17,10 @@ have one kernel and are judged together, as the crops of one image are at test t
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from octosr.degradation.rounding import quantise
 from octosr.techniques.blindsr.errors import mean_errors
-from octosr.techniques.blindsr.kernels import KernelSpace
 from octosr.techniques.blindsr.patches import Pieces
 from octosr.techniques.blindsr.stage import BlindSRStage
 from octosr.techniques.blindsr.starts import calibration_grid

@@ -109,8 +109,12 @@ class BlindSR(PhasedTraining):
         check_stages(stages)
         checks.at_least({"code": code, "features": features, "growth": growth, "layers": layers}, 1)
         checks.at_least({"blocks": 1 if blocks is None else blocks}, 1)
-        steps = dict(zip(phases.ORDER, (generator_steps, discriminator_steps, calibration_steps), strict=True))
-        rates = dict(zip(phases.ORDER, (generator_rate, discriminator_rate, calibration_rate), strict=True))
+        steps: dict[str, int] = dict(
+            zip(phases.ORDER, (generator_steps, discriminator_steps, calibration_steps), strict=True)
+        )
+        rates: dict[str, float] = dict(
+            zip(phases.ORDER, (generator_rate, discriminator_rate, calibration_rate), strict=True)
+        )
         checks.at_least({f"{part}_steps": count for part, count in steps.items()}, 0)
         checks.at_least({"lr_patch": lr_patch}, 8)
         checks.above_zero({f"{part}_rate": rate for part, rate in rates.items()} | {"near": near})

@@ -80,8 +80,9 @@ def add_calibration(technique: PhasedTraining, state: dict[str, Any]) -> None:
         if f"{prefix}generator_steps" not in state or f"{prefix}calibration_steps" in state:
             continue
         log.warning(
-            "the checkpoint's estimates of the blur at x%d are not calibrated: the kernel with the least predicted error "
-            "is taken, which is mostly too narrow a one. train.py with technique.phase=calibration on its cell calibrates",
+            "the checkpoint's estimates of the blur at x%d are not calibrated: the kernel with the least predicted "
+            "error is taken, which is mostly too narrow a one. To mend that: train.py with technique.phase=calibration "
+            "on its cell",
             stage.scale,
         )
         own = {f"{prefix}calibration.{name}": value.clone() for name, value in stage.calibration.state_dict().items()}
