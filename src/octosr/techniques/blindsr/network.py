@@ -191,7 +191,8 @@ class Calibration(nn.Module):
 
     def __init__(self, kernels: int) -> None:
         super().__init__()
-        self.map = nn.Linear(kernels, kernels)
+        # Not initialised at random, which would change what the networks built after it begin with.
+        self.map = nn.utils.skip_init(nn.Linear, kernels, kernels)
         nn.init.zeros_(self.map.bias)
         with torch.no_grad():  # to begin with, a kernel is as likely as its error is small
             self.map.weight.copy_(-3 * torch.eye(kernels))
