@@ -81,15 +81,16 @@ class Finisher:
         """See to it that nothing is left of a result if it is never put."""
         self._open.add(result)
 
-    def put(self, entry: Result | Failure) -> None:
-        """Give it the next image, all of whose rows are on their way; waits while too many are not encoded yet.
+    def put(self, *entries: Result | Failure) -> None:
+        """Give it the next images, all of whose rows are on their way; then wait while too many are not encoded yet.
 
         Raises:
             BaseException: an earlier image met an error that ends the run.
         """
         with self._changed:
-            self._held += _bytes(entry)
-            self._entries.put(entry)
+            for entry in entries:
+                self._held += _bytes(entry)
+                self._entries.put(entry)
             self._changed.wait_for(lambda: self._held < LIMIT or self._fatal is not None)
             if self._fatal is not None:
                 raise self._fatal

@@ -125,8 +125,7 @@ class _Run:
             for writing in batch.writings:
                 self.finisher.adopt(writing)
             batch.hand_over()
-        for entry in entries:
-            self.finisher.put(entry)
+        self.finisher.put(*entries)
 
     def _together(self, group: Sequence[Item], pictures: Sequence[Picture]) -> bool:
         """Begin a batch; False: its images go in smaller ones, or one by one."""
