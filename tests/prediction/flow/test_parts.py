@@ -78,6 +78,16 @@ def test_an_image_a_core_as_far_as_memory_reaches(memory: dict[str, int]) -> Non
     assert sizes.most(picture(127, 128)) == 1  # not measured
 
 
+def test_where_no_peak_is_known_the_guess_stays(memory: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flow_sizes, "HAS_PEAK", False)
+    sizes = BatchSizes(Interpolation("bicubic"), None, None)
+    memory["free"] = 2 * 3 * 1024**2 * flow_sizes.GUESS
+    memory["peak"] = memory["free"]
+    with sizes.measured(picture(128, 128), 1):
+        pass
+    assert sizes.most(picture(128, 128)) == 3
+
+
 def test_what_is_asked_for_is_what_goes_together_until_memory_runs_out(memory: dict[str, int]) -> None:
     sizes = BatchSizes(Interpolation("bicubic"), 6, None)
     memory["free"] = 0

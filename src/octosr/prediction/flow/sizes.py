@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+
+try:
+    import resource
+except ImportError:  # Windows: what an image takes is guessed
+    HAS_PEAK = False
+else:
+    HAS_PEAK = True
 
 from octosr.prediction.picture import Picture
 from octosr.prediction.tiling.memory import SHARE, budget, free_memory
@@ -84,7 +90,9 @@ class BatchSizes:
     def measured(self, picture: Picture, count: int) -> Iterator[None]:
         """Within it, so many images like this are enlarged: note what memory each takes."""
         pixels = picture.size[0] * picture.size[1]
-        if count <= self._measured.get(picture.size, 0) or (count == 1 and pixels > SMALL**2):
+        known = count <= self._measured.get(picture.size, 0)
+        cut = count == 1 and pixels > SMALL**2  # maybe
+        if known or cut or not (HAS_PEAK or self._device.type == "cuda"):
             yield
             return
         before = self._taken()
