@@ -34,6 +34,7 @@ class PlainNetwork(nn.Module):
                 self.layer[key] = norm
             else:
                 self.strengths[key] = nn.Parameter(state[f"{name}.weight"])
+        self.to(layout[0][1].device)
 
     @staticmethod
     def _conv(name: str, state: dict[str, Tensor]) -> nn.Module:
@@ -95,19 +96,22 @@ class PlainGenerator(PlainNetwork):
 
 
 class PlainDiscriminator(PlainNetwork):
-    """From our discriminator at 256 pixels."""
+    """From our discriminator; 256 pixels and more."""
 
     def __init__(self, source: Discriminator) -> None:
-        if source.resolution != 256:
-            raise ValueError(f"the straight discriminator is for 256 pixels, not {source.resolution}")
+        if source.resolution < 256:
+            raise ValueError(f"the straight discriminator is for 256 pixels and more, not {source.resolution}")
         super().__init__(discriminator_layout(source))
+        self.resolution = source.resolution
 
     def forward(
         self, big: Tensor, small: Tensor, quadrant: int | None = None
     ) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor] | None]:
         """As ours."""
-        maps = {2: F.leaky_relu(self.run("down_from_big.0", big), 0.2)}
-        x = maps[2]
+        x = F.leaky_relu(self.run("down_from_big.0", big), 0.2)
+        if self.resolution == 1024:
+            x = self._normed("down_from_big", 2, x)
+        maps = {2: x}
         for side in (4, 8, 16, 32, 64):
             x = self._two_ways(f"down_{side}", x)
             if side >= 16:

@@ -33,14 +33,14 @@ from octosr.techniques.fastgan.reconstruction import AbsoluteDifference, Percept
 
 
 def inputs(generator: Generator, batch: int) -> dict[str, Tensor | list[Tensor]]:
-    """All random numbers of an iteration."""
-    side = generator.resolution
+    """All random numbers of an iteration, on the generator's device."""
+    side, where = generator.resolution, generator.start.weight.device
     return {
-        "real": torch.rand(batch, 3, side, side) * 2 - 1,
-        "z": torch.randn(batch, 256),
-        "noise": [torch.randn(batch, 1, s, s) for s in generator.noise_sides],
-        "augment": torch.rand(3, batch, augmentation.NUMBERS),
-        "margins": torch.rand(2, batch, 50),
+        "real": torch.rand(batch, 3, side, side, device=where) * 2 - 1,
+        "z": torch.randn(batch, generator.latent, device=where),
+        "noise": [torch.randn(batch, 1, s, s, device=where) for s in generator.noise_sides],
+        "augment": torch.rand(3, batch, augmentation.NUMBERS, device=where),
+        "margins": torch.rand(2, batch, 50, device=where),
     }
 
 
@@ -102,7 +102,7 @@ class Straight:
     def _distance(self, a: Tensor, b: Tensor) -> Tensor:
         if self.lpips is None:
             return (a - b).abs().mean((1, 2, 3)).sum()
-        total = torch.zeros(())
+        total = torch.zeros((), device=a.device)
         one, two = (self.lpips.net(self.lpips.scaling_layer(x)) for x in (a, b))  # type: ignore[operator]
         for head, x, y in zip(self.lpips.lins, one, two, strict=True):  # type: ignore[call-overload]
             x, y = (f / (f.square().sum(1, keepdim=True).sqrt() + 1e-10) for f in (x, y))
@@ -121,7 +121,8 @@ class Straight:
             ]
             big = augmentation.augment(given["real"], numbers[2])
             self.discriminator.zero_grad()
-            logits, made = self.discriminator(F.interpolate(big, size=256), F.interpolate(big, size=128), quadrant)
+            side = self.discriminator.resolution
+            logits, made = self.discriminator(F.interpolate(big, size=side), F.interpolate(big, size=128), quadrant)
             assert made is not None
             loss = hinge(logits, margins[0], real=True)
             for image, target in zip(made, (big, big, crop_quadrant(big, quadrant)), strict=True):

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from octosr.nn import winograd
-from octosr.nn.winograd import BLOCK, Workspace
+from octosr.nn.winograd_transforms import BLOCK, Workspace
 
 MIN_CHANNELS = 48
 """Below this width direct convolution on a CPU is as fast."""

@@ -1,32 +1,39 @@
 """3x3 convolutions of feature maps as they are, by Winograd's filtering, for training on CPUs.
 
-The arithmetic is that of :mod:`octosr.nn.winograd`. There feature maps stay tiles through a whole network; here they
-come and go as (B, C, H, W), so that a network may have other layers in between. It is done in bands, a few rows of
-blocks each, so that what is transformed stays in a core's cache, and each core works on images of its own.
+The arithmetic is in :mod:`octosr.nn.winograd_transforms`. In :mod:`octosr.nn.winograd` feature maps stay tiles through a
+whole network; here they come and go as (B, C, H, W), so that a network may have other layers in between. It is done in
+bands, a few rows of blocks each, and each core works on images of its own.
 """
 
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from octosr.cores import map_on_cores
-from octosr.nn.winograd import BLOCK, DATA, FILTER, OUTPUT, Workspace, suits
+from octosr.nn.winograd_transforms import (
+    BLOCK,
+    FILTER,
+    Workspace,
+    suits,
+    transform_data,
+    transform_data_adjoint,
+    transform_output,
+    transform_output_adjoint,
+)
 
 BAND_NUMBERS = 2**16
 """Blocks of a band times channels: its transform has 36 numbers for each, 9 MB in float32."""
 LEAST_CHANNELS, LEAST_SIDE = 48, 32
 """What makes it worth the transforms; ``benchmarks/convolution.py`` measures it."""
-_INNER, _BEFORE = DATA[:, 1:5].contiguous(), float(DATA[0, 0])
-_local = threading.local()
 
 
 def worthwhile(x: Tensor, outputs: int) -> bool:
@@ -59,6 +66,19 @@ def conv3x3(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return result
 
 
+def convolve(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """``conv2d(x, weight, bias, padding=1)``, by :func:`conv3x3` where that is :func:`worthwhile`.
+
+    Args:
+        x: (B, I, H, W).
+        weight: (O, I, 3, 3).
+        bias: (O,).
+    """
+    if worthwhile(x, len(weight)):
+        return conv3x3(x, weight, bias)
+    return F.conv2d(x, weight, bias, padding=1)
+
+
 class _Conv3x3(torch.autograd.Function):
     """Keeps the maps and the transformed filters."""
 
@@ -76,8 +96,9 @@ class _Conv3x3(torch.autograd.Function):
 
         def some(images: slice) -> None:
             for band in _bands(maps[images], max(weight.shape[:2])):
-                products = _buffer("products", (36, band.blocks, len(weight)), x)
-                torch.bmm(_patches(band, maps[images]), filters.mT, out=products)
+                patches = _patches(band, maps[images])
+                products = Workspace.of_this_thread(x.dtype).get("products", (36, band.blocks, len(weight)), x)
+                torch.bmm(patches, filters.mT, out=products)
                 _finish(products, band, out[images], bias)
 
         map_on_cores(some, _shares(count), x.device)
@@ -102,7 +123,7 @@ class _Conv3x3(torch.autograd.Function):
                     else:
                         torch.baddbmm(total, products.mT, patches, out=total)
                 if of_maps is not None:
-                    patches = _buffer("patches", (36, band.blocks, maps.shape[3]), x)
+                    patches = Workspace.of_this_thread(x.dtype).get("patches", (36, band.blocks, maps.shape[3]), x)
                     torch.bmm(products, ctx.filters, out=patches)
                     _patches_transposed(patches, band, of_maps[images])
             return total
@@ -169,14 +190,6 @@ def _bands(maps: Tensor, channels: int) -> Iterator[_Band]:
             yield _Band(slice(first, last), top, bottom, (last - first, bottom - top, columns), bottom == rows)
 
 
-def _buffer(name: str, shape: tuple[int, ...], like: Tensor) -> Tensor:
-    """Memory that each thread uses again and again."""
-    if not hasattr(_local, "workspace"):
-        _local.workspace = Workspace()
-    found: Tensor = _local.workspace.get(f"{name} {like.dtype}", shape, like)
-    return found
-
-
 def _transform_filters(weight: Tensor) -> Tensor:
     """G g G^T of all filters, (O, I, 3, 3) to (36, O, I)."""
     outputs, inputs = weight.shape[:2]
@@ -192,70 +205,47 @@ def _transform_filters_transposed(filters: Tensor) -> Tensor:
     return taps.permute(2, 0, 1, 3).contiguous().permute(0, 3, 1, 2)
 
 
-def _patches(band: _Band, maps: Tensor) -> Tensor:
-    """B^T d B of the 6x6 patch d around every block, (36, blocks, C).
+def _tiles(band: _Band, maps: Tensor) -> tuple[Tensor, Workspace]:
+    """A buffer (4, 4, n, rows, columns, C) for the band of such maps, and what it is from."""
+    work = Workspace.of_this_thread(maps.dtype)
+    return work.get("tiles", (BLOCK, BLOCK, *band.shape, maps.shape[3]), maps), work
 
-    A patch has one row (column) of the block before and one of the block after. Each enters one of the six
-    combinations only, and is added to it by itself: nothing has to be padded.
-    """
-    inner, shape = _INNER.to(maps.dtype), (*band.shape, maps.shape[3])
-    tiles = _buffer("tiles", (BLOCK, BLOCK, *shape), maps).copy_(band.pixels(maps))
-    rows = _buffer("rows", (6, BLOCK, *shape), maps)
-    torch.mm(inner, tiles.view(BLOCK, -1), out=rows.view(6, -1))
-    rows[0, :, :, 1:].add_(tiles[-1, :, :, :-1], alpha=_BEFORE)
-    rows[5, :, :, :-1].add_(tiles[0, :, :, 1:])
-    if band.top:
-        rows[0, :, :, 0].add_(band.line(maps, BLOCK * band.top - 1), alpha=_BEFORE)
-    if not band.last:
-        rows[5, :, :, -1].add_(band.line(maps, BLOCK * band.bottom))
-    patches = _buffer("patches", (6, 6, *shape), maps)
-    torch.bmm(inner.expand(6, -1, -1), rows.view(6, BLOCK, -1), out=patches.view(6, 6, -1))
-    patches[:, 0, :, :, 1:].add_(rows[:, -1, :, :, :-1], alpha=_BEFORE)
-    patches[:, 5, :, :, :-1].add_(rows[:, 0, :, :, 1:])
-    return patches.view(36, band.blocks, -1)
+
+def _patches(band: _Band, maps: Tensor) -> Tensor:
+    """The data's transform, (36, blocks, C)."""
+    tiles, work = _tiles(band, maps)
+    tiles.copy_(band.pixels(maps))
+    above = band.line(maps, BLOCK * band.top - 1) if band.top else None
+    below = None if band.last else band.line(maps, BLOCK * band.bottom)
+    return transform_data(tiles, above, below, work)
 
 
 def _patches_transposed(patches: Tensor, band: _Band, maps: Tensor) -> None:
     """The adjoint of :func:`_patches`; bands come from top to bottom, and this one's rims go to its neighbours."""
-    inner, shape = _INNER.T.to(maps.dtype), (*band.shape, maps.shape[3])
-    patches = patches.view(6, 6, *shape)
-    rows = _buffer("rows", (6, BLOCK, *shape), maps)
-    torch.bmm(inner.expand(6, -1, -1), patches.view(6, 6, -1), out=rows.view(6, BLOCK, -1))
-    rows[:, -1, :, :, :-1].add_(patches[:, 0, :, :, 1:], alpha=_BEFORE)
-    rows[:, 0, :, :, 1:].add_(patches[:, 5, :, :, :-1])
-    tiles = _buffer("tiles", (BLOCK, BLOCK, *shape), maps)
-    torch.mm(inner, rows.view(6, -1), out=tiles.view(BLOCK, -1))
-    tiles[-1, :, :, :-1].add_(rows[0, :, :, 1:], alpha=_BEFORE)
-    tiles[0, :, :, 1:].add_(rows[5, :, :, :-1])
+    tiles, work = _tiles(band, maps)
+    above, below = transform_data_adjoint(patches, tiles, work)
     if band.top:
         line = band.line(maps, BLOCK * band.top)  # the band above left its share there
         tiles[0, :, :, 0].add_(line)
-        band.line(maps, BLOCK * band.top - 1).add_(rows[0, :, :, 0], alpha=_BEFORE)
+        band.line(maps, BLOCK * band.top - 1).add_(above)
     band.pixels(maps).copy_(tiles)
     if not band.last:
-        band.line(maps, BLOCK * band.bottom).copy_(rows[5, :, :, -1])
+        band.line(maps, BLOCK * band.bottom).copy_(below)
 
 
 def _finish(products: Tensor, band: _Band, maps: Tensor, bias: Tensor | None) -> None:
     """A^T M A of the products (36, blocks, O), and the bias, to their place in ``maps`` (N, H, W, O)."""
-    matrix, shape = OUTPUT.to(maps.dtype), (*band.shape, maps.shape[3])
-    half = _buffer("half", (BLOCK, 6, *shape), maps)
-    torch.mm(matrix, products.view(6, -1), out=half.view(BLOCK, -1))
-    result = _buffer("result", (BLOCK, BLOCK, *shape), maps)
-    torch.bmm(matrix.expand(BLOCK, -1, -1), half.view(BLOCK, 6, -1), out=result.view(BLOCK, BLOCK, -1))
+    tiles, work = _tiles(band, maps)
+    transform_output(products, tiles, work)
     place = band.pixels(maps)
     if bias is None:
-        place.copy_(result)
+        place.copy_(tiles)
     else:
-        torch.add(result, bias, out=place)
+        torch.add(tiles, bias, out=place)
 
 
 def _finish_transposed(band: _Band, maps: Tensor) -> Tensor:
     """The adjoint of :func:`_finish` without its bias: maps (N, H, W, O) to products (36, blocks, O)."""
-    matrix, shape = OUTPUT.to(maps.dtype).T, (*band.shape, maps.shape[3])
-    result = _buffer("result", (BLOCK, BLOCK, *shape), maps).copy_(band.pixels(maps))
-    half = _buffer("half", (BLOCK, 6, *shape), maps)
-    torch.bmm(matrix.expand(BLOCK, -1, -1), result.view(BLOCK, BLOCK, -1), out=half.view(BLOCK, 6, -1))
-    products = _buffer("products", (6, 6, *shape), maps)
-    torch.mm(matrix, half.view(BLOCK, -1), out=products.view(6, -1))
-    return products.view(36, band.blocks, -1)
+    tiles, work = _tiles(band, maps)
+    tiles.copy_(band.pixels(maps))
+    return transform_output_adjoint(tiles, work)

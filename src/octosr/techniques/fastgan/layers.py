@@ -9,6 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from octosr.nn.convolution import convolve
+from octosr.techniques.fastgan import enlarging
+
 SLOPE = 0.2
 """Of every leaky ReLU."""
 FOLD_FROM = 16
@@ -46,9 +49,10 @@ class SpectralConv(nn.Module):
         kernel: side of the weight.
         stride: of the convolution.
         padding: zeros on each side.
-        doubling: nearest-neighbour enlargement by 2 first. From 16 pixels on it is not carried out: the 3x3 weight is
-            folded into a transposed convolution of 4x4 taps and stride 2, the same map with 4/9 of the multiplications
-            and nothing enlarged kept for the backward pass. The norm is that of the 3x3 weight.
+        doubling: nearest-neighbour enlargement by 2 first. It is not carried out: on CPUs
+            :mod:`~octosr.techniques.fastgan.enlarging` has the same map with a quarter of the multiplications, and
+            elsewhere, from 16 pixels on, the 3x3 weight is folded into a transposed convolution of 4x4 taps and stride
+            2, with 4/9 of them; nothing enlarged is kept for the backward pass. The norm is that of the 3x3 weight.
         transposed: a transposed convolution; the weight is (inputs, outputs, kernel, kernel) and its matrix has the
             outputs as rows.
     """
@@ -88,12 +92,16 @@ class SpectralConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) -> (B, outputs, H', W')."""
         weight = self.normed()
+        if self.doubling and enlarging.worthwhile(x, len(weight)):
+            return enlarging.doubling_conv(x, weight)
         if self.doubling and x.shape[-1] >= FOLD_FROM:
             return F.conv_transpose2d(x, fold(weight), stride=2, padding=1)
         if self.doubling:
             x = F.interpolate(x, scale_factor=2.0, mode="nearest")
         if self.transposed:
             return F.conv_transpose2d(x, weight.transpose(0, 1), stride=self.stride, padding=self.padding)
+        if (weight.shape[-1], self.stride, self.padding) == (3, 1, 1):
+            return convolve(x, weight)
         return F.conv2d(x, weight, stride=self.stride, padding=self.padding)
 
 
