@@ -1,14 +1,15 @@
-"""Training of FastGAN and APA on a GPU: images a second and memory, by precision, compiled or not, and the straight form.
+"""Training of FastGAN and APA on a GPU: images a second and memory, by precision, compiled or not, and straight.
 
-    python benchmarks/generative_gpu.py                                    # fp32, bf16 and straight, 256 and 1024 pixels
-    python benchmarks/generative_gpu.py --cases compiled --resolutions 1024    # minutes, most of them of the compiler
-    python benchmarks/generative_gpu.py --device cpu --resolutions 64 --batch 2 --iterations 2 --warmup 1    # a trial
+    python benchmarks/generative_gpu.py                                 # fp32, bf16 and straight, 256 and 1024 pixels
+    python benchmarks/generative_gpu.py --cases compiled --resolutions 1024   # minutes, most of them of the compiler
+    python benchmarks/generative_gpu.py --device cpu --resolutions 64 --batch 2 --iterations 2 --warmup 1   # a trial
 
 A case is a training composed as ``train.py`` composes it, on random images, with the hardware's settings as shipped;
-its own step is timed by Lightning's loop. ``straight`` is the same work without any rewrite (``generative_straight.py``)
-in 32-bit floats, TF32 allowed as in ``fp32``. LPIPS has a random backbone: the work is the same. APA has the published
-settings of 1024 pixels there, with the batch of one of their eight GPUs, and ``auto`` elsewhere; its figures are means over
-multiples of 16 iterations, in which each of its four phases has its share. Memory is the peak that tensors took.
+its own step is timed by Lightning's loop. ``straight`` is the same work without any rewrite
+(``generative_straight.py``, 256 pixels and more) in 32-bit floats, TF32 allowed as in ``fp32``. LPIPS has a random
+backbone: the work is the same. APA has the published settings of 1024 pixels there, with the batch of one of their
+eight GPUs, and ``auto`` elsewhere; its figures are means over multiples of 16 iterations, in which each of its four
+phases has its share. Memory is the peak that tensors took.
 """
 
 from __future__ import annotations

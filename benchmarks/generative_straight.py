@@ -23,7 +23,9 @@ def straight_step(technique: Any, lpips: nn.Module, batch: int, device: torch.de
         batch: images an iteration.
         device: where it is done.
     """
-    return _fastgan(technique, lpips, batch, device) if isinstance(technique, FastGAN) else _apa(technique, batch, device)
+    return (
+        _fastgan(technique, lpips, batch, device) if isinstance(technique, FastGAN) else _apa(technique, batch, device)
+    )
 
 
 def _fastgan(technique: FastGAN, lpips: nn.Module, batch: int, device: torch.device) -> Callable[[int], None]:

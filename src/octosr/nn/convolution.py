@@ -1,8 +1,8 @@
 """3x3 convolutions of feature maps as they are, by Winograd's filtering, for training on CPUs.
 
-The arithmetic is in :mod:`octosr.nn.winograd_transforms`. In :mod:`octosr.nn.winograd` feature maps stay tiles through a
-whole network; here they come and go as (B, C, H, W), so that a network may have other layers in between. It is done in
-bands, a few rows of blocks each, and each core works on images of its own.
+The arithmetic is in :mod:`octosr.nn.winograd_transforms`. In :mod:`octosr.nn.winograd` feature maps stay tiles
+through a whole network; here they come and go as (B, C, H, W), so that a network may have other layers in between. It
+is done in bands, a few rows of blocks each, and each core works on images of its own.
 """
 
 from __future__ import annotations

@@ -2,15 +2,15 @@
 
 F(4x4, 3x3): a 4x4 block of outputs costs 36 products instead of 144 (S. Winograd, "Arithmetic Complexity of
 Computations", 1980; A. Lavin, S. Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016). With single
-numbers of the theory, ``Y = A^T [(G g G^T) * (B^T d B)] A`` for a filter g and a 6x6 patch d of the input. The points 0,
-+-1/sqrt(2), +-sqrt(2) and infinity keep the rounding error at about twice that of the direct sum (the textbook's +-1, +-2
-at four times).
+numbers of the theory, ``Y = A^T [(G g G^T) * (B^T d B)] A`` for a filter g and a 6x6 patch d of the input. The points
+0, +-1/sqrt(2), +-sqrt(2) and infinity keep the rounding error at about twice that of the direct sum (the textbook's
++-1, +-2 at four times).
 
 A band is some rows of blocks of one image, or whole images, as a view (4, 4, n, rows, columns, C) whose last four
 dimensions lie in memory as one: row and column inside a block, image, block row, block column, channel. So every step
-is a product of large matrices. A band's transforms are 36/16 of its size; where they fit in a core's cache, they never
-leave it. Two modules do convolutions with this: :mod:`octosr.nn.winograd` on maps that stay in blocks through a network,
-:mod:`octosr.nn.convolution` on ordinary maps.
+is a product of large matrices. A band's transforms are 36/16 of its size; where they fit in a core's cache, they
+never leave it. Two modules do convolutions with this: :mod:`octosr.nn.winograd` on maps that stay in blocks through a
+network, :mod:`octosr.nn.convolution` on ordinary maps.
 """
 
 from __future__ import annotations

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,35 +12,18 @@ from apa_settings import settings
 from omegaconf import DictConfig
 from torch import Tensor
 
+import training_runs
 from octosr.errors import ConfigError
 from octosr.runs.train import train
 from octosr.techniques.apa.module import APA
 from octosr.techniques.apa.resample import _kept
+from training_runs import killed, same, trained
 
 Tiny = Callable[..., DictConfig]
-ROOT = Path(__file__).parents[3]
 
 
 def last(out: Path) -> dict[str, Any]:
-    found: dict[str, Any] = torch.load(out / "checkpoints" / "apa" / "folder" / "last.ckpt", weights_only=True)
-    return found
-
-
-def tensors(value: Any, name: str = "") -> dict[str, Tensor]:
-    """All tensors of a nested record, by name."""
-    if isinstance(value, Tensor):
-        return {name: value}
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else ()
-    return {key: found for part, inner in items for key, found in tensors(inner, f"{name}.{part}").items()}
-
-
-def same(one: dict[str, Any], two: dict[str, Any], tolerance: float = 0.0) -> None:
-    """Networks, average, p and its sums, averages of w and path lengths, counters; and Adam's moments."""
-    for part in ("state_dict", "optimizer_states"):
-        first, second = tensors(one[part]), tensors(two[part])
-        assert first.keys() == second.keys()
-        for key, value in first.items():
-            assert torch.allclose(second[key].double(), value.double(), rtol=0, atol=tolerance), key
+    return training_runs.last(out, "apa")
 
 
 def test_an_iteration_is_counted_and_p_moves(tiny: Tiny, tmp_path: Path) -> None:
@@ -181,43 +159,22 @@ def test_settings_that_make_no_sense_are_refused(tiny: Tiny, override: str, mess
         train(tiny("train", override))
 
 
-def command(photographs: Path, out: Path, *overrides: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "train.py", *settings(photographs, out), *overrides],
-        cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-
-
-def finished(process: subprocess.Popen[str]) -> None:
-    _, errors = process.communicate(timeout=200)
-    assert process.returncode == 0, errors[-3000:]
-
-
 @pytest.mark.slow
 def test_a_killed_run_goes_on_as_if_it_had_not_been(photographs: Path, tmp_path: Path) -> None:
-    killed, straight = tmp_path / "killed", tmp_path / "straight"
-    process = command(photographs, killed, "technique.kimg=100")
-    checkpoint = killed / "checkpoints" / "apa" / "folder" / "last.ckpt"
-    deadline = time.monotonic() + 150
-    while not checkpoint.is_file() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
-    shown = int(last(killed)["state_dict"]["images_shown"])
+    torn, straight = tmp_path / "killed", tmp_path / "straight"
+    shown = killed([*settings(photographs, torn), "technique.kimg=100"], torn, "apa")
     length = f"technique.kimg={(shown + 16) / 1000}"
-    finished(command(photographs, killed, length))
-    finished(command(photographs, straight, length))
-    assert int(last(killed)["state_dict"]["images_shown"]) == shown + 16
-    same(last(straight), last(killed))
+    for out in (torn, straight):
+        trained([*settings(photographs, out), length])
+    assert int(last(torn)["state_dict"]["images_shown"]) == shown + 16
+    same(last(straight), last(torn))
 
 
 @pytest.mark.slow
 def test_two_processes_do_what_one_does_in_two_micro_batches(photographs: Path, tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
-    finished(command(photographs, one, "technique.batch_gpu=2"))
-    finished(command(photographs, two, "hardware=ddp_cpu", "data.batch_size=2"))
+    trained([*settings(photographs, one), "technique.batch_gpu=2"])
+    trained([*settings(photographs, two), "hardware=ddp_cpu", "data.batch_size=2"])
     assert int(last(two)["state_dict"]["images_shown"]) == 32
     assert float(last(two)["state_dict"]["pseudo.p"]) != 0.5
     assert torch.equal(last(one)["state_dict"]["pseudo.p"], last(two)["state_dict"]["pseudo.p"])

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,35 +14,18 @@ from fastgan_settings import settings
 from omegaconf import DictConfig
 from torch import Tensor
 
+import training_runs
 from octosr.runs.train import train
 from octosr.techniques.fastgan.layers import SpectralConv
 from octosr.techniques.fastgan.module import FastGAN
+from training_runs import killed, same, trained
 
 Tiny = Callable[..., DictConfig]
-ROOT = Path(__file__).parents[3]
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
 def last(out: Path) -> dict[str, Any]:
-    found: dict[str, Any] = torch.load(out / "checkpoints" / "fastgan" / "folder" / "last.ckpt", weights_only=True)
-    return found
-
-
-def tensors(value: Any, name: str = "") -> dict[str, Tensor]:
-    """All tensors of a nested record, by name."""
-    if isinstance(value, Tensor):
-        return {name: value}
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else ()
-    return {key: found for part, inner in items for key, found in tensors(inner, f"{name}.{part}").items()}
-
-
-def same(one: dict[str, Any], two: dict[str, Any]) -> None:
-    """Networks with their statistics, average, counter, and Adam's moments, to the bit."""
-    for part in ("state_dict", "optimizer_states"):
-        first, second = tensors(one[part]), tensors(two[part])
-        assert first.keys() == second.keys()
-        for key, value in first.items():
-            assert torch.equal(second[key], value), key
+    return training_runs.last(out, "fastgan")
 
 
 def test_iterations_are_counted_and_everything_is_learnt(tiny: Tiny, tmp_path: Path) -> None:
@@ -208,36 +186,15 @@ def test_a_discriminator_remembers_an_image() -> None:
     assert sum(losses[-5:]) < 0.7 * sum(losses[:5])
 
 
-def command(photographs: Path, out: Path, *overrides: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "train.py", *settings(photographs, out), *overrides],
-        cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-
-
-def finished(process: subprocess.Popen[str]) -> None:
-    _, errors = process.communicate(timeout=250)
-    assert process.returncode == 0, errors[-3000:]
-
-
 @pytest.mark.slow
 def test_a_killed_run_goes_on_as_if_it_had_not_been(photographs: Path, tmp_path: Path) -> None:
-    killed, straight = tmp_path / "killed", tmp_path / "straight"
-    process = command(photographs, killed, "technique.kimg=100")
-    checkpoint = killed / "checkpoints" / "fastgan" / "folder" / "last.ckpt"
-    deadline = time.monotonic() + 200
-    while not checkpoint.is_file() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
-    shown = int(last(killed)["state_dict"]["images_shown"])
+    torn, straight = tmp_path / "killed", tmp_path / "straight"
+    shown = killed([*settings(photographs, torn), "technique.kimg=100"], torn, "fastgan")
     length = f"technique.kimg={(shown + 16) / 1000}"
-    finished(command(photographs, killed, length))
-    finished(command(photographs, straight, length))
-    assert int(last(killed)["state_dict"]["images_shown"]) == shown + 16
-    same(last(straight), last(killed))
+    for out in (torn, straight):
+        trained([*settings(photographs, out), length])
+    assert int(last(torn)["state_dict"]["images_shown"]) == shown + 16
+    same(last(straight), last(torn))
 
 
 @pytest.mark.slow
@@ -245,8 +202,8 @@ def test_two_processes_do_what_one_does_in_two_micro_batches(photographs: Path, 
     """In 64-bit floats: Adam divides by the root of a gradient's square, which turns rounding into parts of a step."""
     one, two = tmp_path / "one", tmp_path / "two"
     exact = ("trainer.precision=64-true", "technique.kimg=0.016")
-    finished(command(photographs, one, "technique.batch_gpu=2", *exact))
-    finished(command(photographs, two, "hardware=ddp_cpu", "data.batch_size=2", *exact))
+    trained([*settings(photographs, one), "technique.batch_gpu=2", *exact])
+    trained([*settings(photographs, two), "hardware=ddp_cpu", "data.batch_size=2", *exact])
     ours, theirs = last(one)["state_dict"], last(two)["state_dict"]
     assert int(theirs["images_shown"]) == 16
     for key, value in ours.items():

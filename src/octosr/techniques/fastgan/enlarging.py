@@ -5,14 +5,14 @@ Along one dimension, let a, b, c be the taps and x_i a pixel. After enlargement 
     y_2i = a x_(i-1) + (b + c) x_i = S x_i - a (x_i - x_(i-1)),
     y_2i+1 = (a + b) x_i + c x_(i+1) = S x_i + c (x_(i+1) - x_i),    S = a + b + c:
 
-three products for two results, where the plain form has six and a transposed convolution four. In two dimensions that is
-nine for four results: S and S with x, S with the differences along rows and along columns, and the other four pairs with
-the differences of differences. All are products of large matrices, and nothing is divided or scaled: the rounding error
-is that of the plain form.
+three products for two results, where the plain form has six and a transposed convolution four. In two dimensions that
+is nine for four results: S and S with x, S with the differences along rows and along columns, and the other four
+pairs with the differences of differences. All are products of large matrices, and nothing is divided or scaled: the
+rounding error is that of the plain form.
 
-Pixels lie in "strips": the rows of an image one after the other, each followed by a zero, which is the pixel left of the
-next row as well; so a difference along rows is one between neighbours in a strip, and one along columns between pixels a
-row apart. A row of zeros, or of the image where it goes on, is before the first and after the last row.
+Pixels lie in "strips": the rows of an image one after the other, each followed by a zero, which is the pixel left of
+the next row as well; so a difference along rows is one between neighbours in a strip, and one along columns between
+pixels a row apart. A row of zeros, or of the image where it goes on, is before the first and after the last row.
 """
 
 from __future__ import annotations
@@ -197,9 +197,7 @@ def _strips(band: _Band, maps: Tensor) -> list[Tensor]:
     else:
         body[:, -1].zero_()
     down = torch.sub(whole[columns:], whole[:-columns], out=_buffer("down", (1 + size, channels), maps))
-    right = torch.sub(
-        whole[1 + columns :], whole[columns:-1], out=_buffer("right", (size, channels), maps)
-    )
+    right = torch.sub(whole[1 + columns :], whole[columns:-1], out=_buffer("right", (size, channels), maps))
     both = torch.sub(down[1:], down[:-1], out=_buffer("both", (size, channels), maps))
     return [whole[1 + columns :], right, down[1:], both]
 
