@@ -102,6 +102,10 @@ class GenerativeTechnique(Technique):
             float RGB in [0, 1], (N, 3, resolution, resolution).
         """
 
+    def forward(self, seeds: Tensor) -> Tensor:
+        """Same as :meth:`generate`."""
+        return self.generate(seeds)
+
     @property
     def published_kimg(self) -> float:
         """Thousands of images of the published training, used when no length is given; -1: none is known."""

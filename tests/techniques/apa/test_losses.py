@@ -10,7 +10,8 @@ import torch
 from octosr.errors import ConfigError
 from octosr.techniques.apa.discriminator import Discriminator
 from octosr.techniques.apa.losses import path_lengths, path_penalty, r1_penalty
-from octosr.techniques.apa.presets import average_decay, lazy_adam, preset
+from octosr.techniques.apa.optimizers import average_decay, corrected
+from octosr.techniques.apa.presets import preset
 from octosr.techniques.apa.synthesis import Synthesis
 
 
@@ -60,10 +61,10 @@ def test_the_path_penalty_is_that_of_all_images_wherever_they_are() -> None:
 
 
 def test_adam_is_corrected_for_lazy_regularisation() -> None:
-    rate, betas = lazy_adam(0.002, (0.0, 0.99), 16)
+    rate, betas = corrected(0.002, 16)
     assert rate == pytest.approx(0.0018823529, rel=1e-7)
     assert betas == (0.0, pytest.approx(0.990585, abs=1e-6))
-    assert lazy_adam(0.002, (0.0, 0.99), 4)[1][1] == pytest.approx(0.99199, abs=1e-5)
+    assert corrected(0.002, 4)[1][1] == pytest.approx(0.99199, abs=1e-5)
 
 
 def test_the_average_has_its_half_life() -> None:

@@ -106,3 +106,11 @@ class PseudoAugmentation(nn.Module):
             self.p.copy_((self.p + step).clamp(0, self.most))
         self.sums.zero_()
         return Signs(shown, real)
+
+    def adjust_together(self, images: int, processes: int) -> dict[str, Tensor]:
+        """:meth:`adjust` by the scores of all processes; p and the mean signs, by the names they are logged under."""
+        sums = self.sums.clone()
+        if processes > 1:
+            torch.distributed.all_reduce(sums)
+        shown, real = self.adjust(images, sums)
+        return {"p": self.p.clone(), "lambda_r": shown, "lambda_true": real}

@@ -19,20 +19,19 @@ from octosr.techniques.apa import checks
 from octosr.techniques.apa.augment import Augmentation
 from octosr.techniques.apa.controller import PseudoAugmentation
 from octosr.techniques.apa.discriminator import Discriminator
-from octosr.techniques.apa.draws import Draws, style_cut
+from octosr.techniques.apa.draws import style_cut
 from octosr.techniques.apa.iteration import Iteration
 from octosr.techniques.apa.mapping import LATENT
 from octosr.techniques.apa.official import is_official, load_official
+from octosr.techniques.apa.optimizers import average_decay, lazy_adam
 from octosr.techniques.apa.phases import Network, Part, Phases
-from octosr.techniques.apa.presets import PUBLISHED_KIMG, average_decay, describe, lazy_adam, preset
+from octosr.techniques.apa.presets import PUBLISHED_KIMG, describe, preset
 from octosr.techniques.apa.synthesis import Generator
 from octosr.techniques.base import GenerativeTechnique
 from octosr.techniques.generative import average_weights
 from octosr.techniques.weights import read_weight_file
 
 log = logging.getLogger(__name__)
-
-BETAS = (0.0, 0.99)
 
 
 class APA(GenerativeTechnique):
@@ -142,10 +141,6 @@ class APA(GenerativeTechnique):
             images: Tensor = self.generator_ema(self.latents(seeds, latent), self.psi, self.winograd)
             return images.mul(0.5).add_(0.5).clamp_(0, 1)
 
-    def forward(self, seeds: Tensor) -> Tensor:
-        """Same as :meth:`generate`."""
-        return self.generate(seeds)
-
     # Training
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int = 0) -> dict[str, Tensor]:
@@ -173,7 +168,7 @@ class APA(GenerativeTechnique):
         self._iteration = done + 1
         self.iterations.fill_(done + 1)
         if (done + 1) % self.pseudo.interval == 0:
-            self._adjust(total * self.pseudo.interval)
+            self._seen |= self.pseudo.adjust_together(total * self.pseudo.interval, self._world)
         for key, value in self._seen.items():
             self.log(f"train/{key}", value, prog_bar=key in ("loss_g", "loss_d", "p"), batch_size=size)
         return {key: self._seen[key] for key in ("loss_g", "loss_d")}
@@ -199,20 +194,9 @@ class APA(GenerativeTechnique):
             network.requires_grad_(index == number)
         cut = style_cut(self.random, self._images(), phase, self.generator.synthesis.styles, self.mixing)
         kind = self.path_average.dtype
-        parts = [
-            Part(part["hr"].to(kind) * 2 - 1, Draws(self.random, part["sample_id"], phase, kind))
-            for part in self.micro_batches(batch)
-        ]
+        parts = [Part.of(part, self.random, phase, kind) for part in self.micro_batches(batch)]
         iteration.run(phase, parts, cut)
         self.step(optimizers[number], networks[number].parameters(), sanitise=True)
-
-    def _adjust(self, images: int) -> None:
-        """Change p by the signs of all processes since the last change."""
-        sums = self.pseudo.sums.clone()
-        if self._world > 1:
-            torch.distributed.all_reduce(sums)
-        shown, real = self.pseudo.adjust(images, sums)
-        self._seen |= {"p": self.pseudo.p.clone(), "lambda_r": shown, "lambda_true": real}
 
     def _mean_over_processes(self, value: Tensor) -> None:
         """Replace a value by its mean over the processes."""
@@ -233,12 +217,11 @@ class APA(GenerativeTechnique):
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """Adam for each network, corrected for the steps that its regulariser takes."""
-        optimizers: list[torch.optim.Optimizer] = []
-        for network, interval in ((self.generator, "Greg"), (self.discriminator, "Dreg")):
-            rate, betas = lazy_adam(self.setting("learning_rate"), BETAS, self.intervals[interval])
-            network.requires_grad_(True)
-            optimizers.append(torch.optim.Adam(network.parameters(), lr=rate, betas=betas, eps=1e-8, fused=True))
-        return optimizers
+        rate = self.setting("learning_rate")
+        return [
+            lazy_adam(self.generator, rate, self.intervals["Greg"]),
+            lazy_adam(self.discriminator, rate, self.intervals["Dreg"]),
+        ]
 
     def networks(self) -> list[nn.Module]:
         """Those that are trained and the average."""

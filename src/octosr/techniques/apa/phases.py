@@ -6,13 +6,14 @@ with latents of its own and a step of its network's optimiser.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from octosr.degradation.random import SampleRandom
 from octosr.techniques.apa.augment import Augmentation
 from octosr.techniques.apa.controller import PseudoAugmentation
 from octosr.techniques.apa.discriminator import Discriminator
@@ -28,6 +29,11 @@ class Part(NamedTuple):
 
     real: Tensor
     draws: Draws
+
+    @classmethod
+    def of(cls, batch: Mapping[str, Tensor], random: SampleRandom, phase: str, dtype: torch.dtype) -> Part:
+        """From ``hr`` (n, 3, R, R) in [0, 1] and ``sample_id`` (n,), with the random numbers of a phase."""
+        return cls(batch["hr"].to(dtype) * 2 - 1, Draws(random, batch["sample_id"], phase, dtype))
 
 
 @dataclass

@@ -78,39 +78,6 @@ def preset(name: str, resolution: int, batch: int | None = None, processes: int 
     )
 
 
-def average_decay(batch: int, shown: int, half_life_kimg: float, rampup: float | None) -> float:
-    """Decay of the generator's moving average for one iteration.
-
-    Args:
-        batch: images an iteration.
-        shown: images shown before it.
-        half_life_kimg: in thousands of images.
-        rampup: see :class:`Preset`.
-
-    >>> average_decay(1000, 0, 1.0, None)
-    0.5
-    >>> average_decay(1000, 0, 1.0, 0.05)
-    0.0
-    """
-    half_life = 1000 * half_life_kimg
-    if rampup is not None:
-        half_life = min(half_life, shown * rampup)
-    return float(0.5 ** (batch / max(half_life, 1e-8)))
-
-
-def lazy_adam(learning_rate: float, betas: tuple[float, float], interval: int) -> tuple[float, tuple[float, float]]:
-    """Learning rate and decays of Adam where a regulariser takes a step of its own every ``interval`` iterations.
-
-    Karras et al., CVPR 2020, section 3.1 "lazy regularization": with c = k / (k + 1), lr * c and beta^c.
-
-    >>> rate, betas = lazy_adam(0.002, (0.0, 0.99), 4)
-    >>> round(rate, 6), round(betas[1], 6)
-    (0.0016, 0.991992)
-    """
-    part = interval / (interval + 1)
-    return learning_rate * part, (betas[0] ** part, betas[1] ** part)
-
-
 def describe(name: str, resolution: int, batch: int, processes: int, r1_gamma: float) -> str:
     """One line on a run's batch beside the preset's, since the other settings were chosen for that.
 

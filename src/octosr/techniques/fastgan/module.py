@@ -25,7 +25,7 @@ from octosr.techniques.fastgan.layers import follow_spectra
 from octosr.techniques.fastgan.losses import hinge
 from octosr.techniques.fastgan.official import is_official, load_official
 from octosr.techniques.fastgan.reconstruction import AbsoluteDifference, load_perceptual, reconstruction_targets
-from octosr.techniques.fastgan.sampling import BLOCK, blocks, sample, sampling_copy
+from octosr.techniques.fastgan.sampling import Sampler
 from octosr.techniques.weights import read_weight_file
 
 BETAS = (0.5, 0.999)
@@ -87,10 +87,8 @@ class FastGAN(GenerativeTechnique):
         self.generator = Generator(self.resolution, width, latent, quirks=official_quirks)
         self.discriminator = Discriminator(self.resolution, width)
         self.generator_ema = copy.deepcopy(self.generator).requires_grad_(False)
-        # In lists, so that neither is part of the state dict: both can be had again.
-        self._difference: list[nn.Module] = []
-        self._sampler: list[Generator] = []
-        self._block: dict[int, Tensor] = {}
+        self._difference: list[nn.Module] = []  # in a list, so that it is no part of the state dict
+        self._sampler = Sampler(self.generator_ema, sampling_latents if sampling_bn == "ema" else None, self.latents)
         self.register_load_state_dict_post_hook(_forget)
 
     @property
@@ -103,39 +101,7 @@ class FastGAN(GenerativeTechnique):
     def generate(self, seeds: Tensor) -> Tensor:
         """One image a seed, (N,) -> (N, 3, R, R) in [0, 1], of the averaged generator, in full precision."""
         with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
-            network = self._sampling_network()
-            if self.sampling_bn == "ema":
-                return sample(network, self._latents(seeds), seeds)
-            firsts, places = blocks(seeds)
-            made = {first: self._of_block(network, first) for first in firsts}
-            return torch.stack([made[firsts[block]][place] for block, place in places])
-
-    def forward(self, seeds: Tensor) -> Tensor:
-        """Same as :meth:`generate`."""
-        return self.generate(seeds)
-
-    def _latents(self, seeds: Tensor) -> Tensor:
-        return self.latents(seeds, self.generator_ema.latent).to(self.generator_ema.start.weight.dtype)
-
-    def _of_block(self, network: Generator, first: int) -> Tensor:
-        """The images of seeds first to first + 15; those asked for last are kept, since images are asked for singly."""
-        if first not in self._block:
-            seeds = torch.arange(first, first + BLOCK, device=self.device)
-            self._block = {first: sample(network, self._latents(seeds), seeds)}
-        return self._block[first]
-
-    def _sampling_network(self) -> Generator:
-        """Made when it is first asked for after a change of the weights."""
-        if self._sampler and self._sampler[0].start.weight.device != self.generator_ema.start.weight.device:
-            self._forget_samples()
-        if not self._sampler:
-            latents = self.sampling_latents if self.sampling_bn == "ema" else None
-            self._sampler.append(sampling_copy(self.generator_ema, latents))
-        return self._sampler[0]
-
-    def _forget_samples(self) -> None:
-        self._sampler.clear()
-        self._block = {}
+            return self._sampler.images(seeds)
 
     # Training
 
@@ -174,7 +140,7 @@ class FastGAN(GenerativeTechnique):
         losses["loss_g"] = self._generator_phase(parts, fakes, size)
         self.step(optimizers[0], self.generator.parameters())
         average_weights(self.generator_ema, self.generator, self.ema_decay)
-        self._forget_samples()
+        self._sampler.forget()
         self.count_images(size)
         for key, value in losses.items():
             self.log(f"train/{key}", value, prog_bar=True, batch_size=size)
@@ -261,7 +227,7 @@ class FastGAN(GenerativeTechnique):
             content = read_weight_file(paths[0])
             if is_official(content):
                 load_official(content, paths[0], self.generator, self.generator_ema, self.discriminator)
-                self._forget_samples()
+                self._sampler.forget()
                 return f"published weights {paths[0]}"
         return super().load_weights(paths)
 
@@ -269,4 +235,4 @@ class FastGAN(GenerativeTechnique):
 def _forget(module: nn.Module, keys: Any) -> None:
     """After loading a state dict: what was made from the weights of before is void."""
     assert isinstance(module, FastGAN)
-    module._forget_samples()
+    module._sampler.forget()

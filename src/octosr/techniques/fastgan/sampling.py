@@ -13,7 +13,7 @@ saw do not fit it. Two ways out, ``sampling_bn``:
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -56,6 +56,48 @@ def sampling_copy(average: Generator, latents: int | None) -> Generator:
             z = _RANDOM.normal(ids, "calibration", (network.latent,)).to(weight.dtype)
             network(z, noise_maps(_RANDOM, ids, network.noise_sides, "calibration", weight.dtype))
         return network.eval()
+
+
+class Sampler:
+    """Images of seeds, from copies of a generator that are kept until its weights change.
+
+    Args:
+        average: the averaged generator.
+        latents: over how many latents the statistics are measured; None: they are those of BLOCK seeds.
+        draw: the latents of seeds, (N,) and their length -> (N, length).
+    """
+
+    def __init__(self, average: Generator, latents: int | None, draw: Callable[[Tensor, int], Tensor]) -> None:
+        self._average, self._count, self._draw = average, latents, draw
+        self._copy: Generator | None = None
+        self._block: dict[int, Tensor] = {}
+
+    def forget(self) -> None:
+        """The weights have changed: what was made from those of before is void."""
+        self._copy, self._block = None, {}
+
+    def images(self, seeds: Tensor) -> Tensor:
+        """(N,) -> (N, 3, R, R) in [0, 1]."""
+        weight = self._average.start.weight
+        if self._copy is not None and self._copy.start.weight.device != weight.device:
+            self.forget()
+        if self._copy is None:
+            self._copy = sampling_copy(self._average, self._count)
+        if self._count is not None:
+            return self._of(self._copy, seeds)
+        firsts, places = blocks(seeds)
+        made = {first: self._of_block(self._copy, first) for first in firsts}
+        return torch.stack([made[firsts[block]][place] for block, place in places])
+
+    def _of_block(self, network: Generator, first: int) -> Tensor:
+        """The images of seeds first to first + 15; those asked for last are kept, since images are asked for singly."""
+        if first not in self._block:
+            seeds = torch.arange(first, first + BLOCK, device=network.start.weight.device)
+            self._block = {first: self._of(network, seeds)}
+        return self._block[first]
+
+    def _of(self, network: Generator, seeds: Tensor) -> Tensor:
+        return sample(network, self._draw(seeds, network.latent).to(network.start.weight.dtype), seeds)
 
 
 def sample(network: Generator, z: Tensor, seeds: Tensor) -> Tensor:
