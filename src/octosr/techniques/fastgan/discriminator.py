@@ -102,14 +102,15 @@ class Discriminator(nn.Module):
         return logits.to(self.score.weight.dtype)  # losses in full precision, whatever autocast says
 
     def forward(
-        self, big: Tensor, small: Tensor, quadrant: int | None = None
+        self, big: Tensor, small: Tensor, quadrant: int | Tensor | None = None
     ) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor] | None]:
         """Score a pair, and reconstruct it where a quadrant is named.
 
         Args:
             big: (B, 3, R, R).
             small: (B, 3, s, s).
-            quadrant: 0 top left, 1 top right, 2 bottom left, 3 bottom right; None: no reconstruction.
+            quadrant: see :func:`crop_quadrant`, as a tensor () so that one compiled network does for all four; None: no
+                reconstruction.
 
         Returns:
             Scores (B, 50), and small images (B, 3, s, s) reconstructed from the large path's last features, the small
@@ -123,8 +124,12 @@ class Discriminator(nn.Module):
         return logits, (self.decoder_big(found[-2]), self.decoder_small(found[-1]), self.decoder_part(part))
 
 
-def crop_quadrant(x: Tensor, quadrant: int) -> Tensor:
+def crop_quadrant(x: Tensor, quadrant: int | Tensor) -> Tensor:
     """A quarter of a map, (B, C, H, W) -> (B, C, H/2, W/2): 0 top left, 1 top right, 2 bottom left, 3 bottom right."""
+    if isinstance(quadrant, Tensor):
+        quarters = x.unflatten(3, (2, -1)).unflatten(2, (2, -1))
+        rows = quarters.index_select(2, (quadrant // 2).view(1)).squeeze(2)
+        return rows.index_select(3, (quadrant % 2).view(1)).squeeze(3)
     half = x.shape[-1] // 2
     top, left = quadrant // 2 * half, quadrant % 2 * half
     return x[..., top : top + half, left : left + half]

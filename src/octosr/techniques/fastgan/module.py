@@ -154,7 +154,7 @@ class FastGAN(GenerativeTechnique):
         for part in parts:
             big = augment(part["hr"].to(self._kind) * 2 - 1, self._uniform(part, "augment/real", NUMBERS))
             small = F.interpolate(big, size=self.discriminator.small)
-            logits, made = self.discriminator(big, small, where)
+            logits, made = self.discriminator(big, small, torch.tensor(where, device=big.device))
             targets = reconstruction_targets(big, where, self.discriminator.small)
             difference = self._difference[0](made, targets).to(self._kind).sum()
             loss = hinge(logits, self._margins(part, logits, "real"), real=True) * (len(big) / size)
