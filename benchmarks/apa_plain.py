@@ -19,7 +19,7 @@ from octosr.techniques.apa.synthesis import StyledConv, Synthesis, ToColours
 
 def kernel(like: Tensor, gain: float, count: int) -> Tensor:
     """The low-pass filter for so many channels."""
-    taps = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=like.dtype)
+    taps = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=like.dtype, device=like.device)
     return (taps[:, None] * taps * (gain / 64)).expand(count, 1, 4, 4)
 
 

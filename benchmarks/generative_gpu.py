@@ -4,8 +4,8 @@
     python benchmarks/generative_gpu.py --cases compiled --resolutions 1024   # minutes, most of them of the compiler
     python benchmarks/generative_gpu.py --device cpu --resolutions 64 --batch 2 --iterations 2 --warmup 1   # a trial
 
-A case is a training composed as ``train.py`` composes it, on random images, with the hardware's settings as shipped;
-its own step is timed by Lightning's loop. ``straight`` is the same work without any rewrite
+A case is a training composed as ``train.py`` composes it, on random images, and its own step is timed by Lightning's
+loop: ``fp32`` with TF32, ``bf16`` in channels_last. ``straight`` is the same work without any rewrite
 (``generative_straight.py``, 256 pixels and more) in 32-bit floats, TF32 allowed as in ``fp32``. LPIPS has a random
 backbone: the work is the same. APA has the published settings of 1024 pixels there, with the batch of one of their
 eight GPUs, and ``auto`` elsewhere; its figures are means over multiples of 16 iterations, in which each of its four
@@ -42,11 +42,12 @@ from octosr.techniques.fastgan.module import FastGAN
 from octosr.techniques.fastgan.reconstruction import Perceptual
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
+LOW = ["hardware=gpu", "trainer.precision=bf16-mixed", "hardware.channels_last=true"]
 CASES = {
     "fp32": ["hardware=gpu"],
-    "bf16": ["hardware=h200", "hardware.compile=false"],
-    "compiled": ["hardware=h200"],
-    "compiled32": ["hardware=h200", "trainer.precision=32-true"],
+    "bf16": LOW,
+    "compiled": [*LOW, "hardware.compile=true"],
+    "compiled32": ["hardware=gpu", "hardware.compile=true"],
     "straight": ["hardware=gpu"],
 }
 BATCH = {("fastgan", 1024): 8, ("apa", 1024): 4, ("fastgan", 256): 8, ("apa", 256): 16}

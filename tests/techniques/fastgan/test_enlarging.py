@@ -68,6 +68,7 @@ def test_where_it_is_used():
     assert worthwhile(x, 64)
     assert not worthwhile(x, 16)
     assert not worthwhile(x[:, :16], 64)
+    assert not worthwhile(x[..., :4, :], 64)
     assert not worthwhile(x.bfloat16(), 64)
     assert not worthwhile(x.to("meta"), 64)
     with torch.autocast("cpu", torch.bfloat16):

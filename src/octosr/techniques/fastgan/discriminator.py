@@ -9,7 +9,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from octosr.techniques.fastgan.generator import small_side
-from octosr.techniques.fastgan.layers import SLOPE, Down, Excitation, SpectralConv, TwoWayDown, UpBlock, batch_norm
+from octosr.techniques.fastgan.layers import (
+    SLOPE,
+    Down,
+    Excitation,
+    SpectralConv,
+    TwoWayDown,
+    UpBlock,
+    batch_norm,
+    pixel_by_pixel,
+)
 
 _BIG = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # features from 256 pixels down to 8, in units of the width
 _SMALL = (0.5, 1.0, 2.0, 4.0)  # from 64 pixels down to 8
@@ -80,8 +89,8 @@ class Discriminator(nn.Module):
 
     def features(self, big: Tensor, small: Tensor) -> list[Tensor]:
         """Features of the large path from its first on, the last two 16x16 and 8x8, and then the small path's 8x8."""
-        x = self.entry[0](big)
-        x = F.leaky_relu(x, SLOPE)
+        big, small = pixel_by_pixel(big), pixel_by_pixel(small)
+        x = F.leaky_relu(self.entry[0](big), SLOPE)
         for block in list(self.entry)[1:]:
             x = block(x)
         found = [x]

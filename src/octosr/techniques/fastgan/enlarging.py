@@ -30,8 +30,8 @@ from octosr.nn.winograd_transforms import Workspace, suits
 
 BAND_NUMBERS = 2**18
 """Pixels of a band times channels of the result; there are nine products for each."""
-LEAST_CHANNELS = 32
-"""What makes it worth the passes over the products."""
+LEAST_CHANNELS, LEAST_SIDE = 48, 8
+"""What makes it worth the passes over products and filters; ``benchmarks/fastgan_layers.py`` measures it."""
 _TAPS = torch.tensor([[1.0, 1.0, 1.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 1.0]], dtype=torch.float64)
 _PAIRS = torch.kron(_TAPS, _TAPS)[[0, 1, 2, 3, 6, 4, 5, 7, 8]]
 """From the nine taps to the nine filters: for x, for differences along rows (2), along columns (2), along both (4)."""
@@ -40,7 +40,7 @@ _GROUPS = (1, 2, 2, 4)
 
 def worthwhile(x: Tensor, outputs: int) -> bool:
     """Whether :func:`doubling_conv` is for such maps (B, C, H, W), with so many channels that come out."""
-    return min(x.shape[1], outputs) >= LEAST_CHANNELS and suits(x)
+    return min(x.shape[1], outputs) >= LEAST_CHANNELS and min(x.shape[2:]) >= LEAST_SIDE and suits(x)
 
 
 def doubling_conv(x: Tensor, weight: Tensor) -> Tensor:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from octosr.techniques.fastgan.layers import Excitation, SpectralConv, UpBlock, batch_norm
+from octosr.techniques.fastgan.layers import Excitation, SpectralConv, UpBlock, batch_norm, gate, pixel_by_pixel
 
 LATENT = 256
 _MULTIPLES = {4: 16.0, 8: 8.0, 16: 4.0, 32: 2.0, 64: 2.0, 128: 1.0, 256: 0.5, 512: 0.25, 1024: 0.125}
@@ -56,7 +55,7 @@ class Generator(nn.Module):
     def features(self, z: Tensor, noise: Sequence[Tensor]) -> dict[int, Tensor]:
         """Features of every side, (B, C, side, side), gated where they are."""
         maps = iter(noise)
-        x = F.glu(self.start_norm(self.start(z[:, :, None, None])), dim=1)
+        x = gate(self.start_norm(pixel_by_pixel(self.start(z[:, :, None, None]))))
         found = {4: x}
         for side in self.sides:
             block = self.up[str(side)]
