@@ -42,7 +42,10 @@ not what one does at once. On GPUs ``trainer.sync_batchnorm=true`` makes them on
 What is made faster and remains the same (to rounding; ``benchmarks/fastgan_train_step.py`` measures it):
 
 * Nearest-neighbour enlargement and the 3x3 convolution after it are one transposed convolution with folded taps
-  (:func:`~octosr.techniques.fastgan.layers.fold`): 4/9 of the multiplications.
+  (:func:`~octosr.techniques.fastgan.layers.fold`): 4/9 of the multiplications; on CPUs products with pixels and their
+  differences (:mod:`~octosr.techniques.fastgan.enlarging`): a quarter.
+* Other 3x3 convolutions, LPIPS's too, are Winograd's on CPUs (:mod:`octosr.nn.convolution`) where that pays. Feature
+  maps have one memory layout, and gates a gradient written out for it.
 * The discriminator's parameters are held fixed in the generator's step: their gradients were computed and thrown away.
 * LPIPS sees the three reconstructions in one call and each target once.
 * Shifts of images are slices, not index grids. The gradient of W / sigma is written out. Adam is fused.
