@@ -12,6 +12,7 @@ import torch
 from PIL import Image, ImageCms
 
 from octosr.data.decode import UnreadableImage
+from octosr.data.encode import to_uint8_unwaited
 from octosr.degradation.resize import resize
 from octosr.prediction.formats import KINDS
 from octosr.prediction.metadata import Metadata
@@ -192,6 +193,18 @@ def test_rows_are_rounded_half_to_even_grey_stays_grey_and_alpha_joins(bits: int
     if bits == 8:
         colour = RowEncoder(Picture(COLOUR, None, Metadata()), 1, 8)
         assert colour.encode(half)[0, :, 0].tolist() == [0, 2, 2, 0, 255]
+
+
+@pytest.mark.parametrize("shape", [(5, 7, 3), (5, 7), (5, 7, 4)])
+def test_rows_that_are_rounded_where_they_were_made_are_the_same(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    Image.fromarray(np.random.default_rng(3).integers(0, 256, shape, dtype=np.uint8)).save(tmp_path / "a.png")
+    picture = read_picture(tmp_path / "a.png", 2)
+    rows = torch.rand(3, 10, 14, generator=torch.Generator().manual_seed(1)) * 1.2 - 0.1
+    one, other = RowEncoder(picture, 2, 8), RowEncoder(picture, 2, 8)
+    for part in (rows[:, :4], rows[:, 4:]):
+        samples, bad = to_uint8_unwaited(other.colours(part))
+        assert int(bad) == 0
+        assert np.array_equal(other.join(samples), one.encode(part))
 
 
 def test_row_buffer_gives_bands_of_one_height() -> None:

@@ -58,7 +58,7 @@ class Batch:
             self._arrived.synchronize()
         report = Report(None, 1, 0, time.perf_counter() - self._start)
         for writing, (values, bad) in zip(self.writings, self._found, strict=True):
-            writing.put(partial(_pixels, writing, values, bad), values.nbytes)
+            writing.put(partial(_bands, writing, values, bad), values.nbytes)
             writing.finish(report, len(self.writings))
 
     def _fetch(self, image: Tensor, writing: Writing) -> tuple[Tensor, Tensor | None]:
@@ -76,8 +76,8 @@ def _copied(values: Tensor) -> Tensor:
     return torch.empty(values.shape, dtype=values.dtype, pin_memory=True).copy_(values, non_blocking=True)
 
 
-def _pixels(writing: Writing, values: Tensor, bad: Tensor | None) -> Pixels:
+def _bands(writing: Writing, values: Tensor, bad: Tensor | None) -> list[Pixels]:
     if bad is None:
-        return writing.encoder.encode(values)
+        return [writing.encoder.encode(values)]
     refuse_not_finite(int(bad), values.numel())
-    return writing.encoder.join(values)
+    return [writing.encoder.join(values)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, wait
 from contextlib import ExitStack
 from functools import partial
@@ -22,6 +22,9 @@ from octosr.prediction.picture import Pixels
 from octosr.prediction.rows import RowEncoder
 from octosr.prediction.tiling import Report
 from octosr.prediction.writers import Layout, Writer, open_writer
+
+PIECE = 2**24
+"""Bytes of float rows that are rounded at a time (16 MiB): an image of the study's size at once."""
 
 
 class Abandoned(Exception):  # noqa: N818  (nothing is wrong with the image)
@@ -116,10 +119,10 @@ class Writing(Result):
         """
         if self._last is not None:
             self._last.result()
-        self.put(partial(self.encoder.encode, rows), rows.nbytes)
+        self.put(partial(self._pieces, rows), rows.nbytes)
 
-    def put(self, rows: Callable[[], Pixels], size: int) -> None:
-        """Write what a function gives, which a worker calls and which holds so many bytes."""
+    def put(self, rows: Callable[[], Iterable[Pixels]], size: int) -> None:
+        """Write the bands that a function gives, which a worker calls and which holds so many bytes."""
         self.bytes = size
         self._last = self._tasks.submit(partial(self._encode, rows))
 
@@ -142,12 +145,18 @@ class Writing(Result):
         self._open.__exit__(type(error), error, error.__traceback__)
         super().discard(error)
 
-    def _encode(self, rows: Callable[[], Pixels]) -> None:
+    def _pieces(self, rows: Tensor) -> Iterator[Pixels]:
+        """In pieces, since rounding makes several copies, and the next band is being made meanwhile."""
+        for piece in rows.split(max(1, PIECE // (rows[:, :1].nbytes)), dim=1):
+            yield self.encoder.encode(piece)
+
+    def _encode(self, rows: Callable[[], Iterable[Pixels]]) -> None:
         if self._stopped.is_set():
             raise Abandoned
         if self._writer is None:
             self._writer = self._open.enter_context(open_writer(self.begin(), self._kind, self._layout))
-        self._writer.write(rows())
+        for band in rows():
+            self._writer.write(band)
 
     def _finish(self, outcome: Outcome) -> None:
         self._open.close()
