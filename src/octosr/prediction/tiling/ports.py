@@ -28,7 +28,10 @@ class Sink(Protocol):
     """Takes the enlarged image, from the top to the bottom."""
 
     def write(self, rows: Tensor) -> None:
-        """The next rows, float32 RGB on the CPU, (3, r, scale*width), not clamped; each row comes once."""
+        """The next rows, float32 RGB on the CPU, (3, r, scale*width), not clamped; each row comes once.
+
+        They are the sink's: nobody changes them afterwards, so it may read them until the next ones come, and later.
+        """
 
 
 @dataclass(frozen=True)
