@@ -13,8 +13,8 @@ from octosr.cores import map_on_cores
 from octosr.errors import OctoSRError
 
 RANGE_TOLERANCE = 1e-6
-ROWS = 128
-"""Rows of images that one core looks at."""
+PART = 1 << 21
+"""Values that a core looks through at once."""
 
 
 class UnscorableImageError(OctoSRError, ValueError):
@@ -55,8 +55,9 @@ def check_images(images: Tensor, what: str) -> None:
         )
     # Of all images at once, since that of each is many times slower, and in the order of memory, as is that of others.
     in_order = sorted(range(images.ndim), key=images.stride, reverse=True)
-    parts = images.detach().split(ROWS if images.device.type == "cpu" else images.shape[-2], -2)
-    extremes = map_on_cores(lambda part: part.permute(in_order).aminmax(), parts, images.device)
+    values = images.detach().permute(in_order).flatten()
+    parts = values.split(PART if images.device.type == "cpu" else len(values))
+    extremes = map_on_cores(torch.aminmax, parts, images.device)
     if all(low >= -RANGE_TOLERANCE and high <= 1 + RANGE_TOLERANCE for low, high in extremes):
         return
     low, high = images.detach().flatten(1).aminmax(dim=1)
