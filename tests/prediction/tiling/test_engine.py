@@ -153,6 +153,8 @@ def test_peak_bytes_counts_what_is_alive_at_once() -> None:
         return second * 2
 
     assert peak_bytes(work, torch.device("cpu")) == 8000
+    there = torch.zeros(1000)
+    assert peak_bytes(lambda: there[:10] + 1, torch.device("cpu")) == 40
 
 
 def test_the_view_is_the_whole_or_the_part_with_most_detail(image) -> None:

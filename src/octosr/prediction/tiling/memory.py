@@ -74,15 +74,20 @@ class _LiveTensors(TorchDispatchMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         result = func(*args, **(kwargs or {}))
-        known = {id(leaf) for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)}
-        for leaf in tree_leaves(result):
-            if isinstance(leaf, Tensor) and id(leaf) not in known and not leaf.is_sparse:
-                storage = leaf.untyped_storage()
-                reference = StorageWeakRef(storage)
-                self._alive.setdefault(reference.cdata, (reference, storage.nbytes()))
+        # A view of what was there before takes nothing; one of what was made here is counted already.
+        known = {storage.cdata for storage, _ in _storages((args, kwargs))}
+        for storage, size in _storages(result):
+            if storage.cdata not in known:
+                self._alive.setdefault(storage.cdata, (storage, size))
         self._alive = {key: value for key, value in self._alive.items() if not value[0].expired()}
         self.peak = max(self.peak, sum(size for _, size in self._alive.values()))
         return result
+
+
+def _storages(tree: Any) -> list[tuple[StorageWeakRef, int]]:
+    """References to the memory of all tensors in arguments or results, and the bytes that it has."""
+    tensors = [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor) and not leaf.is_sparse]
+    return [(StorageWeakRef(tensor.untyped_storage()), tensor.untyped_storage().nbytes()) for tensor in tensors]
 
 
 def is_out_of_memory(error: BaseException) -> bool:
