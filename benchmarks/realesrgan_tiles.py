@@ -21,7 +21,7 @@ import octosr._torchvision  # noqa: F401  (before spandrel, which imports torchv
 import torch
 from torch import Tensor
 
-from octosr.data.decode import decode, to_tensor
+from octosr.data.decode import read_image
 from octosr.prediction.tiling import ArraySource, ListSink, upscale
 from octosr.techniques.fixed_scale import FixedScale
 from octosr.techniques.realesrgan.module import RealESRGAN
@@ -60,7 +60,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     height, width = options.size
-    lr = to_tensor(decode(options.image))[:, :height, :width]
+    lr = torch.from_numpy(read_image(options.image)).permute(2, 0, 1)[:, :height, :width]
     assert lr.shape == (3, height, width), f"the image has only {tuple(lr.shape[1:])} pixels"
     exact, blended = technique(RealESRGAN), technique(Blended)
     ways: dict[str, Callable[[], Tensor]] = {"whole": lambda: in_tiles(exact, lr, max(height, width))}
