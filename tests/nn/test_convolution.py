@@ -68,6 +68,8 @@ def test_where_it_is_used():
     assert not worthwhile(x, 3)
     assert not worthwhile(x[..., 1:], 64)
     assert not worthwhile(x[..., :16], 64)
+    assert not worthwhile(x[..., :16], 64, frozen=True)
+    assert worthwhile(x[..., :16].expand(2, -1, -1, -1), 64, frozen=True)
     assert not worthwhile(x.bfloat16(), 64)
     with torch.autocast("cpu", torch.bfloat16):
         assert not worthwhile(x, 64)

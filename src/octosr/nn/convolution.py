@@ -34,17 +34,24 @@ BAND_NUMBERS = 2**16
 """Blocks of a band times channels: its transform has 36 numbers for each, 9 MB in float32."""
 LEAST_CHANNELS, LEAST_SIDE = 48, 32
 """What makes it worth the transforms; ``benchmarks/convolution.py`` measures it."""
+LEAST_SIDE_FROZEN, LEAST_BLOCKS_FROZEN = 16, 128
+"""Likewise where filters have no gradient: the least side, and the least number of blocks of all images together."""
 
 
-def worthwhile(x: Tensor, outputs: int) -> bool:
+def worthwhile(x: Tensor, outputs: int, frozen: bool = False) -> bool:
     """Whether :func:`conv3x3` can do it and is faster than PyTorch's convolution.
 
     Args:
         x: (B, C, H, W).
         outputs: channels that come out.
+        frozen: the filters have no gradient.
     """
-    fits = all(length % BLOCK == 0 and length >= LEAST_SIDE for length in x.shape[-2:])
-    return fits and min(x.shape[1], outputs) >= LEAST_CHANNELS and suits(x)
+    height, width = x.shape[-2:]
+    if height % BLOCK or width % BLOCK or min(x.shape[1], outputs) < LEAST_CHANNELS:
+        return False
+    many = len(x) * height * width >= LEAST_BLOCKS_FROZEN * BLOCK**2
+    least = LEAST_SIDE_FROZEN if frozen and many else LEAST_SIDE
+    return min(height, width) >= least and suits(x)
 
 
 def conv3x3(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -74,7 +81,7 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         weight: (O, I, 3, 3).
         bias: (O,).
     """
-    if worthwhile(x, len(weight)):
+    if worthwhile(x, len(weight), not weight.requires_grad):
         return conv3x3(x, weight, bias)
     return F.conv2d(x, weight, bias, padding=1)
 

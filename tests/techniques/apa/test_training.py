@@ -101,6 +101,14 @@ def test_images_ids_decide_what_is_drawn(batch: dict[str, Tensor]) -> None:
     assert not torch.equal(state["discriminator.out.weight"], other_state["discriminator.out.weight"])
 
 
+def test_without_noise_its_strengths_are_not_learnt(batch: dict[str, Tensor]) -> None:
+    for noise in (True, False):
+        synthesis = step_once(batch, noise=noise).generator.synthesis
+        strengths = [p for name, p in synthesis.named_parameters() if name.endswith("noise_strength")]
+        assert len(strengths) == 5
+        assert all(bool(strength) == noise for strength in strengths)
+
+
 def test_compiled_phases_do_the_same(batch: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch) -> None:
     plain = step_once(batch)
     compiled: list[str] = []

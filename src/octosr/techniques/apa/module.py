@@ -52,6 +52,7 @@ class APA(GenerativeTechnique):
         g_interval: iterations between two steps of it.
         d_interval: iterations between two steps of R1.
         mixing: probability of style mixing.
+        noise: give the synthesis network noise while it is trained; see the demo preset for what speaks against it.
         apa_target: lambda at which p stays; None: p stays at ``apa_start``.
         apa_kimg: thousands of images in which p would go from 0 to 1.
         apa_interval: iterations between two changes of p.
@@ -88,6 +89,7 @@ class APA(GenerativeTechnique):
         g_interval: int = 4,
         d_interval: int = 16,
         mixing: float = 0.9,
+        noise: bool = True,
         apa_target: float | None = 0.6,
         apa_kimg: float = 500.0,
         apa_interval: int = 4,
@@ -102,11 +104,12 @@ class APA(GenerativeTechnique):
         side = self.resolution
         given = {"group": group, "width": width, "learning_rate": learning_rate, "r1_gamma": r1_gamma}
         given |= {"ema_kimg": ema_kimg, "mapping_layers": mapping_layers}
-        self.cfg, self.given = cfg, {key: value for key, value in given.items() if value is not None}
+        self.cfg, self.winograd = cfg, winograd
+        self.given = {key: value for key, value in given.items() if value is not None}
         checks.resolution(side)
         checks.sizes(self.given)
         checks.training(g_interval, d_interval, path_weight, mixing, augment)
-        self.path_weight, self.mixing, self.psi, self.winograd = path_weight, mixing, psi, winograd
+        self.path_weight, self.mixing, self.noise, self.psi = path_weight, mixing, noise, psi
         self.intervals = {"Gmain": 1, "Greg": g_interval, "Dmain": 1, "Dreg": d_interval}
         sizes = preset(cfg, side)
         layers = mapping_layers or sizes.mapping_layers
@@ -174,9 +177,8 @@ class APA(GenerativeTechnique):
         return {key: self._seen[key] for key in ("loss_g", "loss_d")}
 
     def _begin(self, total: int) -> Iteration:
-        phases = Phases(
-            self.generator, self.discriminator, self.pseudo, self.augmentation, self._synthesize, self._score
-        )
+        networks = self.generator, self.discriminator, self.pseudo, self.augmentation, self._synthesize, self._score
+        phases = Phases(*networks, self.noise)
         weights = {
             "Greg": self.path_weight * self.intervals["Greg"],
             "Dreg": self.setting("r1_gamma", total) / 2 * self.intervals["Dreg"],

@@ -47,6 +47,7 @@ class Phases:
         augment: of everything the discriminator sees; None: nothing.
         fast_synthesis: the synthesis network for phases without second derivatives, perhaps compiled.
         fast_score: the discriminator likewise.
+        noisy: give the synthesis network noise.
         cut: the layer at which this phase changes to the second latent, see
             :func:`~octosr.techniques.apa.draws.style_cut`.
         w_sum: sum of w over the images of this phase so far, and their number in ``w_count``.
@@ -58,6 +59,7 @@ class Phases:
     augment: Augmentation | None
     fast_synthesis: Network
     fast_score: Network
+    noisy: bool = True
     cut: int = 0
     w_count: int = 0
     w_sum: Tensor = field(default_factory=lambda: torch.zeros(()))
@@ -84,8 +86,11 @@ class Phases:
         return torch.cat((ws, second[:, None].expand(-1, layers - self.cut, -1)), 1)
 
     def noise(self, draws: Draws) -> Tensor:
-        """New noise for every layer."""
-        return draws.maps((self.generator.synthesis.noise_numbers,), "noise")
+        """New noise for every layer; or zeros, of which its strengths get no gradient and so stay as they are."""
+        numbers = self.generator.synthesis.noise_numbers
+        if not self.noisy:
+            return torch.zeros(len(draws.ids), numbers, dtype=draws.dtype, device=draws.ids.device)
+        return draws.maps((numbers,), "noise")
 
     def score(self, images: Tensor, draws: Draws, purpose: str, network: Network | None = None) -> Tensor:
         """What the discriminator says to images, augmented if asked for, (n,)."""

@@ -12,6 +12,7 @@ from octosr.errors import MissingWeightsError
 from octosr.lpips_network import ADDRESS, BACKBONES, load_lpips
 from octosr.nn.convolution import convolve
 from octosr.techniques.fastgan.discriminator import crop_quadrant
+from octosr.techniques.fastgan.layers import pixel_by_pixel
 
 Reconstructions = tuple[Tensor, Tensor, Tensor]
 
@@ -74,7 +75,7 @@ class Perceptual(nn.Module):
         return total
 
     def _features(self, images: Tensor) -> list[Tensor]:
-        maps = self.backbone(self.scaling(images))
+        maps = self.backbone(pixel_by_pixel(self.scaling(images)))
         return [x / (torch.linalg.vector_norm(x, dim=1, keepdim=True) + 1e-10) for x in maps]
 
 
