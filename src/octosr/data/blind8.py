@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
-from scipy import ndimage
 
 SCALE = 8
 SIGMA = (0.2, 8.0)  # pixels of the HR image
@@ -56,6 +55,8 @@ def degrade(hr: np.ndarray, sigma: float) -> np.ndarray:
     Returns:
         (H/8, W/8, 3) uint8, rounded half to even after clamping.
     """
+    from scipy import ndimage  # here, since the demo's pairs are made once
+
     image = hr.astype(np.float64)
     # "mirror" does not repeat the edge pixel (torch calls it "reflect"); axis 2 is colour and is left alone
     image = ndimage.gaussian_filter(image, sigma=(sigma, sigma), radius=RADIUS, mode="mirror", axes=(0, 1))

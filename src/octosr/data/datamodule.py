@@ -124,8 +124,13 @@ class ImageDataModule(PreparedImages):
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int = 0) -> dict[str, Any]:
         """Make the training batch that a tick stands for; bring 8-bit images to [0, 1]."""
         if "tick" in batch:
-            return self._training_batch(batch["tick"].device)
-        return {key: _unit_range(value) if key in ("hr", "lr") else value for key, value in batch.items()}
+            made = self._training_batch(batch["tick"].device)
+        else:
+            made = {key: _unit_range(value) if key in ("hr", "lr") else value for key, value in batch.items()}
+        if self.trainer is not None and self.trainer.precision == "64-true":
+            # Lightning converts what a loader gives; these images are made only now.
+            return {key: value.double() if key in ("hr", "lr") else value for key, value in made.items()}
+        return made
 
     def _training_batch(self, device: torch.device) -> dict[str, Tensor]:
         rank, world = self._process

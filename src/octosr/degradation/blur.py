@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import lru_cache
 
 import torch
-from scipy.fft import next_fast_len
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -53,4 +52,6 @@ def blur(images: Tensor, kernels: Tensor) -> Tensor:
 @lru_cache(maxsize=256)
 def _fast_length(n: int) -> int:
     """The next length with small prime factors only."""
+    from scipy.fft import next_fast_len  # here, since most commands blur nothing
+
     return int(next_fast_len(n, real=True))

@@ -25,7 +25,7 @@ _T = TypeVar("_T")
 
 
 class Degraded(NamedTuple):
-    """LR images (B, 3, ceil(H/s), ceil(W/s)) and the kernels (B, l, l) they were blurred with, float32."""
+    """LR images (B, 3, ceil(H/s), ceil(W/s)) and the kernels (B, l, l) they were blurred with."""
 
     lr: Tensor
     kernel: Tensor
@@ -137,7 +137,7 @@ class Degradation:
             sample_ids: int64, (B,); the same id gives the same kernel and noise every time.
 
         Returns:
-            ``lr`` in [0, 1] and ``kernel``, float32, on the device of ``hr``.
+            ``lr`` in [0, 1] and ``kernel``, on the device of ``hr``; float64 if ``hr`` is, else float32.
 
         Raises:
             ConfigError: the scale is not configured, or the images are too small for its kernels.
@@ -157,7 +157,8 @@ class Degradation:
         lr = lr.clamp(0, 1)
         if self.quantise:
             lr = torch.round(lr * 255) / 255
-        return Degraded(lr.float(), kernels.float())
+        kind = torch.float64 if hr.dtype == torch.float64 else torch.float32
+        return Degraded(lr.to(kind), kernels.to(kind))
 
     def pca_basis(
         self, scale: int, components: int, samples: int = 30_000, device: torch.device | str = "cpu"

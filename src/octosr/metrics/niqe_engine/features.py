@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.special import gammaln
 from torch import Tensor
 
 from octosr.metrics.niqe_engine.arrays import Array, dots, empty, float64, library, signs, total, windows
@@ -173,6 +172,8 @@ def nearest_shape(ratio: float, variant: Variant) -> int:
 @lru_cache(maxsize=8)
 def _shape_arrays(variant: Variant) -> tuple[npt.NDArray[np.float64], ...]:
     """Ratio of moments (increasing), shape, sqrt(G(1/a)/G(3/a)) and G(2/a)/G(1/a) of each shape a."""
+    from scipy.special import gammaln  # here, since it takes long, and a command with nothing to score needs no table
+
     exact = np.arange(variant.shapes) * 0.001 + 0.2
     shapes = exact.astype(np.float32 if variant.shapes_float32 else np.float64).astype(np.float64)
     one, two, three = (gammaln(n / shapes) for n in (1, 2, 3))

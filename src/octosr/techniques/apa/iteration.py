@@ -66,8 +66,10 @@ class Iteration:
         alone = len(parts) == 1
         # The penalty is about the mean over all images, so with micro-batches the lengths are measured beforehand.
         lengths = [self.phases.path_lengths(part, create_graph=alone) for part in parts]
-        mean = torch.cat([length.detach() for length in lengths]).mean()
+        together = torch.cat([length.detach() for length in lengths])
+        mean = together.double().mean()  # the same however the images are shared out
         self.mean_over_processes(mean)
+        mean = mean.to(together.dtype)
         self.path_average.lerp_(mean, PATH_DECAY)
         penalty = torch.zeros_like(mean)
         if not alone:

@@ -12,6 +12,7 @@ from torchmetrics import MeanMetric
 
 from octosr.degradation.rounding import quantise
 from octosr.errors import ConfigError
+from octosr.nn.precision import at_least_single
 from octosr.techniques import checks
 from octosr.techniques.blindsr import phases
 from octosr.techniques.blindsr.checks import check_sigmas, check_stages
@@ -155,7 +156,7 @@ class BlindSR(PhasedTraining):
         for scale in self.stages:
             # The search differentiates, whatever mode the caller is in.
             with torch.inference_mode(False), torch.no_grad():
-                images = self._between(lr.float()) if found else lr.float().clone()
+                images = self._between(at_least_single(lr)) if found else at_least_single(lr).clone()
                 found.append(super_resolve_stage(self.stage(scale), images, self.search))
             lr = found[-1].sr
         return found
@@ -187,7 +188,7 @@ class BlindSR(PhasedTraining):
                 f"are too many for that (at most {MAP_VIEW}x{MAP_VIEW}, less where memory is short): "
                 "use technique.search.spatial=false, or smaller parts of the image."
             )
-        images = self._between(tiles.float()) if number else tiles.float()
+        images = self._between(at_least_single(tiles)) if number else at_least_single(tiles)
         with torch.no_grad():
             return apply_to_tiles(self.stage(self.stages[number]), images, context.parameters[number], places)
 

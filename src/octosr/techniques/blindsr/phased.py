@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
+from octosr.nn.precision import at_least_single
 from octosr.techniques.base import psnr_per_image
 from octosr.techniques.blindsr import phases, training
 from octosr.techniques.blindsr.calibration import calibration_loss
@@ -101,7 +102,7 @@ class PhasedTraining(PhasedTechnique[BlindSRStage]):
         stage = self.stage(self.stages[-1])
         hr = self._crop_for(stage, batch["hr"], None)
         pairs = training.make_pairs(stage, hr, batch["sample_id"], self.drawing)
-        sr = training.generate(stage, pairs, pairs.blur).sr.float().clamp(0, 1)
+        sr = at_least_single(training.generate(stage, pairs, pairs.blur).sr).clamp(0, 1)
         enlarged = pairs.enlarged.clamp(0, 1)
         self.val_psnr.update(psnr_per_image(sr, pairs.hr))
         self.val_psnr_bicubic.update(psnr_per_image(enlarged, pairs.hr))

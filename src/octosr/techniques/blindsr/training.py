@@ -20,6 +20,7 @@ from torch import Tensor
 
 from octosr.degradation.random import SampleRandom
 from octosr.degradation.rounding import quantise
+from octosr.nn.precision import at_least_single
 from octosr.techniques.blindsr.mosaic import Blur, choose, draw_blur, perturb
 from octosr.techniques.blindsr.network import Generated
 from octosr.techniques.blindsr.stage import BlindSRStage
@@ -83,7 +84,7 @@ def generate(stage: BlindSRStage, pairs: Pairs, blur: Blur) -> Generated:
 def generator_loss(stage: BlindSRStage, hr: Tensor, sample_ids: Tensor, drawing: Drawing) -> Tensor:
     """L1 of the generator, given the true blur, on (B, 3, H, W)."""
     pairs = make_pairs(stage, hr, sample_ids, drawing)
-    return F.l1_loss(generate(stage, pairs, pairs.blur).sr.float(), pairs.hr)
+    return F.l1_loss(at_least_single(generate(stage, pairs, pairs.blur).sr), pairs.hr)
 
 
 def wrong_blur(stage: BlindSRStage, pairs: Pairs, sample_ids: Tensor, drawing: Drawing) -> Blur:
@@ -108,8 +109,8 @@ def discriminator_losses(
         both = torch.cat((encode(stage, wrong), encode(stage, pairs.blur)))
         lr, enlarged = (torch.cat((part, part)) for part in (pairs.lr, pairs.enlarged))
         made = stage.generator(lr, enlarged, both)
-        of_wrong, of_true = made.sr.float().chunk(2)
-    found = stage.discriminator(lr, made.features, made.codes).float()
+        of_wrong, of_true = at_least_single(made.sr).chunk(2)
+    found = at_least_single(stage.discriminator(lr, made.features, made.codes))
     for_wrong, for_true = found.chunk(2)
     return F.l1_loss(for_wrong, of_wrong - of_true), for_true.abs().mean()
 

@@ -18,6 +18,7 @@ from octosr.degradation.pipeline import Degradation
 from octosr.errors import ConfigError, WrongWeightsError
 from octosr.nn import winograd
 from octosr.nn.graphs import Passes, RecordedPasses
+from octosr.nn.precision import at_least_single
 from octosr.techniques.base import SingleImageTechnique
 from octosr.techniques.dan import checks
 from octosr.techniques.dan.layout import load_official
@@ -240,7 +241,7 @@ class DAN(SingleImageTechnique):
             given = None if codes is None else codes[index]
             sr, code, kernel = network(lr, given, final_estimate=False)
             if kernel is None:
-                kernel = code.float() @ network.pca_basis.T
+                kernel = at_least_single(code) @ network.pca_basis.T
             sr = sr.to(lr.dtype)
             found.append(StageEstimate(scale, sr, code, kernel.unflatten(1, (network.kernel_size,) * 2)))
             lr = sr.clamp(0, 1)

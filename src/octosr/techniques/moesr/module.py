@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from octosr.degradation.aligned import compose
 from octosr.degradation.rounding import quantise
 from octosr.errors import ConfigError
+from octosr.nn.precision import at_least_single
 from octosr.techniques import checks
 from octosr.techniques.moesr import phases, training
 from octosr.techniques.moesr.bank import Stack
@@ -65,6 +66,7 @@ class MoESR(PhasedTraining):
         ken_pairs: pairs of scores and kernel that are kept for the training of KEN.
         ken_every: steps of KEN between two batches of new pairs.
         ken_batch: pairs a step of KEN.
+        ken_double: compute the scores of these pairs in 64-bit floats, see :func:`training.collect_pairs`.
         lr_patch: side of the LR crops of training, in pixels.
         hr_patch: side of the HR crops asked for; None for what the largest stage needs.
         gate_crop: gate on crops of this side in LR pixels; None: on whole images.
@@ -104,6 +106,7 @@ class MoESR(PhasedTraining):
         ken_pairs: int = 50_000,
         ken_every: int = 4,
         ken_batch: int = 256,
+        ken_double: bool = False,
         lr_patch: int = 48,
         hr_patch: int | None = None,
         gate_crop: int | None = None,
@@ -132,7 +135,7 @@ class MoESR(PhasedTraining):
             raise ConfigError("technique.expert trains one expert: it goes with technique.phase=experts.")
         super().__init__(name, stages, None, hr_patch or 1)
         self.lr_patch, self.ise_settings, self.ise_target = lr_patch, ise_settings, ise_target
-        self.ken_every, self.ken_batch = ken_every, ken_batch
+        self.ken_every, self.ken_batch, self.ken_double = ken_every, ken_batch, bool(ken_double)
         self.gate_crop, self.gate_crops = gate_crop, gate_crops
         self.official_quirks, self.seed, self.expert = bool(official_quirks), int(seed), expert
         self.schedule = phases.WarmSchedule(
@@ -174,7 +177,7 @@ class MoESR(PhasedTraining):
         for stage in self.all_stages():
             # Fine-tuning differentiates, whatever mode the caller is in.
             with torch.inference_mode(False), torch.no_grad():
-                images = self._between(lr.float()) if found else lr.float().clone()
+                images = self._between(at_least_single(lr)) if found else at_least_single(lr).clone()
                 parameters, experts = self._look(stage, images)
                 lr = _enlarge(stage, experts, images)
                 kernel = stage.kernels(parameters).to(lr.dtype)
@@ -200,7 +203,7 @@ class MoESR(PhasedTraining):
 
     def enlarge_tiles(self, number: int, tiles: Tensor, context: list[Stack], places: Sequence[Place]) -> Tensor:
         """A stage."""
-        images = self._between(tiles.float()) if number else tiles.float()
+        images = self._between(at_least_single(tiles)) if number else at_least_single(tiles)
         return _enlarge(self.all_stages()[number], context[number], images)
 
     def _between(self, images: Tensor) -> Tensor:

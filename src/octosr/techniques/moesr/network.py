@@ -187,8 +187,9 @@ class KernelEstimator(nn.Module):
         return root_covariances(torch.cat((scaled, outputs[:, 2:] * (torch.pi / 16)), 1))
 
     def outputs(self, scores: Tensor) -> Tensor:
-        """The three raw outputs; each image's scores are standardised first (unbiased deviation)."""
+        """The three raw outputs; each image's scores are first standardised (unbiased deviation), in their floats."""
         x = (scores - scores.mean(1, keepdim=True)) / scores.std(1, keepdim=True)
+        x = x.to(next(self.parameters()).dtype)
         for layer in self.layers[:-1]:
             x = F.relu(layer(x))
         return self.layers[-1](x)

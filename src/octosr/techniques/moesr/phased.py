@@ -22,7 +22,7 @@ class PhasedTraining(PhasedTechnique[MoESRStage]):
         schedule: the phases.
         expert: the one expert to train, or None.
         pairs: for each scale, what KEN learns from.
-        lr_patch, ise_settings, ise_target, ken_every, ken_batch, seed: see there.
+        lr_patch, ise_settings, ise_target, ken_every, ken_batch, ken_double, seed: see there.
     """
 
     run_settings: ClassVar[tuple[str, ...]] = ("phase", "expert")
@@ -34,6 +34,7 @@ class PhasedTraining(PhasedTechnique[MoESRStage]):
     ise_target: training.IseTarget
     ken_every: int
     ken_batch: int
+    ken_double: bool
     seed: int
 
     def networks(self) -> list[nn.Module]:
@@ -80,20 +81,20 @@ class PhasedTraining(PhasedTechnique[MoESRStage]):
             return loss
         pairs, step = self.pairs[stage.scale], int(stage.ken_steps)
         if step % self.ken_every == 0 or not len(pairs):
-            pairs.add(*self._of_all_processes(ids, *training.collect_pairs(stage, hr, self.seed, ids)))
+            found = training.collect_pairs(stage, hr, self.seed, ids, self.ken_double)
+            pairs.add(*self._of_all_processes(ids, *found))
         loss = training.ken_loss(stage, *pairs.draw(self.ken_batch, self.seed, step, hr.device))
         self.log(f"train/loss_ken_x{stage.scale}", loss.detach())
         return loss
 
     def _of_all_processes(self, ids: Tensor, scores: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
         """The pairs of all processes in the order of their samples: each process then has the bank that one would."""
-        if self.trainer.world_size == 1:
-            return scores, parameters
-        order = self._gathered(ids).argsort()
-        return self._gathered(scores)[order], self._gathered(parameters)[order]
-
-    def _gathered(self, values: Tensor) -> Tensor:
-        return cast("Tensor", self.all_gather(values)).flatten(0, 1)
+        if self.trainer.world_size > 1:
+            ids, scores, parameters = (
+                cast("Tensor", self.all_gather(values)).flatten(0, 1) for values in (ids, scores, parameters)
+            )
+        order = ids.argsort()
+        return scores[order], parameters[order]
 
     def _crop_for(self, stage: MoESRStage, hr: Tensor, least: int) -> Tensor:
         """The centre of the crops that gives LR patches of the side asked for, or of what there is."""

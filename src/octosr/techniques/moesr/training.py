@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Literal
 
@@ -119,7 +120,7 @@ class PairBank:
 
     def add(self, scores: Tensor, parameters: Tensor) -> None:
         """Add pairs (B, 85) and (B, 3); the oldest make room."""
-        self.scores = torch.cat((self.scores, scores.float().cpu()))[-self.capacity :]
+        self.scores = torch.cat((self.scores.to(scores.dtype), scores.cpu()))[-self.capacity :]
         self.parameters = torch.cat((self.parameters, parameters.double().cpu()))[-self.capacity :]
 
     def draw(self, count: int, seed: int, step: int, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -161,16 +162,30 @@ TURNED_SETTINGS = _turned_settings()
 
 
 @torch.no_grad()
-def collect_pairs(stage: MoESRStage, hr: Tensor, seed: int, sample_ids: Tensor) -> tuple[Tensor, Tensor]:
-    """Scores (B, 85) of randomly degraded images and their kernels (B, 3)."""
+def collect_pairs(
+    stage: MoESRStage, hr: Tensor, seed: int, sample_ids: Tensor, double: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Scores (B, 85) of randomly degraded images and their kernels (B, 3).
+
+    Args:
+        stage: whose experts and ISE judge.
+        hr: (B, 3, P, P).
+        seed, sample_ids: of all randomness.
+        double: judge in 64-bit floats. KEN sees only how scores differ between the settings. Experts that have learned
+            little differ by as little as 1e-5 of a score, where 32 bits leave two digits, which change with the number
+            of images at a time; in 64 bits KEN learns the same however images are shared out to processes.
+    """
+    bank, evaluator = stage.bank, stage.evaluator
+    if double:
+        bank, evaluator, hr = copy.deepcopy(bank).double(), copy.deepcopy(evaluator).double(), hr.double()
     lr, parameters = random_degradation(stage, hr, seed, sample_ids)
-    return gating_scores(stage.bank, stage.evaluator, lr), parameters
+    return gating_scores(bank, evaluator, lr), parameters
 
 
 def ken_loss(stage: MoESRStage, scores: Tensor, parameters: Tensor) -> Tensor:
     """Mean squared Frobenius distance of the square roots of the covariances, in x2 pixels squared."""
     unit = variance_factor(stage.scale)
     scaled = torch.cat((parameters[:, :2] / unit, parameters[:, 2:]), 1)
-    wanted = root_covariances(scaled).to(scores.dtype)
     with torch.autocast(scores.device.type, enabled=False):
-        return (stage.estimator.root_covariance(scores) - wanted).square().sum((1, 2)).mean()
+        found = stage.estimator.root_covariance(scores)
+        return (found - root_covariances(scaled).to(found.dtype)).square().sum((1, 2)).mean()
