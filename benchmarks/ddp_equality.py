@@ -120,6 +120,8 @@ def _train(what: Training, processes: int, folder: Path, rank: int, port: int, b
     # What one process does with all images at once, several do with theirs alone: statistics of a batch.
     if what.technique in GENERATIVE:
         settings += [f"technique.batch_gpu={what.micro}", f"technique.kimg={8 * BATCH / 1000}"]
+    if what.technique == "blindsr":
+        settings += ["trainer.max_steps=10"]  # all of its phases
     settings += what.settings
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("train", settings)

@@ -36,8 +36,10 @@ def module(root: Path | None, stage: str | None = "fit", dataset: str = "isaid",
     return data
 
 
-def as_process(data: ImageDataModule, rank: int, world: int) -> ImageDataModule:
-    data.trainer = SimpleNamespace(global_rank=rank, world_size=world, num_devices=world)  # type: ignore[assignment]
+def as_process(data: ImageDataModule, rank: int, world: int, precision: str = "32-true") -> ImageDataModule:
+    data.trainer = SimpleNamespace(  # type: ignore[assignment]
+        global_rank=rank, world_size=world, num_devices=world, precision=precision
+    )
     return data
 
 
@@ -78,6 +80,16 @@ def test_two_processes_draw_what_one_draws(root: Path) -> None:
     order = torch.cat([part["sample_id"] for part in parts]).argsort()
     assert torch.equal(torch.cat([part["sample_id"] for part in parts])[order], alone["sample_id"])
     assert torch.equal(torch.cat([part["hr"] for part in parts])[order], alone["hr"])
+
+
+def test_a_training_in_64_bits_gets_the_same_images_in_64_bits(root: Path) -> None:
+    single, double = (as_process(module(root), 0, 1, precision) for precision in ("32-true", "64-true"))
+    plain, fine = steps(single, 2), steps(double, 2)
+    assert fine["hr"].dtype == torch.float64
+    assert fine["sample_id"].dtype == torch.int64
+    assert torch.equal(fine["hr"], plain["hr"].double())
+    (batch, *_) = [double.on_after_batch_transfer(batch, 0) for batch in double.val_dataloader()]
+    assert batch["hr"].dtype == torch.float64
 
 
 def test_resuming_goes_on_where_it_stopped(root: Path) -> None:

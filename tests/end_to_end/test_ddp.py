@@ -99,12 +99,15 @@ def test_two_nodes_equal_one_process(tmp_path: Path, demo_cache: Path) -> None:
 @pytest.mark.slow
 def test_four_processes_equal_one_in_every_phase() -> None:
     """BlindSR and MoESR, by the benchmark; the others have tests of their own for two processes."""
-    command = [sys.executable, "benchmarks/ddp_equality.py", "--processes", "4", "--json", "--techniques"]
+    command = [sys.executable, "benchmarks/ddp_equality.py", "--processes", "4", "--json", "--no-reversed"]
+    command += ["--precisions", "32-true", "--techniques"]
     done = subprocess.run(
         [*command, "blindsr", "moesr"], cwd=ROOT, capture_output=True, text=True, timeout=280, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    rows = {row["technique"]: row for row in json.loads(done.stdout)}
-    assert rows["blindsr"]["loss"] < 1e-5
-    assert rows["blindsr"]["weight"] < 1e-5
-    assert rows["moesr"]["loss"] < 1e-3  # KEN's phase, in 32 bits; why is not known: docs/cluster.md
+    rows = json.loads(done.stdout)
+    assert [(row["technique"], row["steps"]) for row in rows] == [("blindsr", 10), ("moesr", 8)]
+    for row in rows:
+        assert row["alike"] == row["steps"], row
+        assert row["loss"] < 1e-6, row
+        assert row["weight"] < 1e-5, row

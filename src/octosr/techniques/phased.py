@@ -93,6 +93,12 @@ class PhasedTechnique(SingleImageTechnique, Generic[Stage]):
         self.require_earlier(found)
         self._phase = found
 
+    def of_all_processes(self, values: Tensor) -> Tensor:
+        """The values (B, ...) of all processes, one after the other; those of one process as they are."""
+        if self.trainer.world_size == 1:
+            return values
+        return cast("Tensor", self.all_gather(values)).flatten(0, 1)
+
     def training_step(self, batch: dict[str, Tensor], batch_idx: int = 0) -> Tensor:
         """The loss of the phase at hand, the sum over the stages.
 

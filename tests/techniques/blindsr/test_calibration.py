@@ -67,8 +67,36 @@ def test_crops_are_grouped_and_what_is_left_over_is_left_out(small_stage, smooth
     both = calibration_loss(stage, hr, torch.arange(8), seed=0)
     halves = [calibration_loss(stage, hr[part], torch.arange(8)[part], seed=0) for part in (slice(4), slice(4, 8))]
     assert both.item() == pytest.approx((halves[0] + halves[1]).item() / 2, rel=1e-5)
+    fine = calibration_loss(stage, hr, torch.arange(8), seed=0, double=True)
+    assert fine.dtype == both.dtype == torch.float32
+    assert fine.item() == pytest.approx(both.item(), rel=1e-3)
+    assert stage.calibration.map.weight.dtype == torch.float32, "the stage itself stays as it is"
     two = calibration_loss(stage, hr[:2], torch.arange(2), seed=0)  # fewer than a group: all of them
     assert torch.isfinite(two)
+
+
+def test_groups_are_those_of_all_processes_together(small_stage, smooth_images):
+    """Four processes with two crops each, the last ones first: each has the loss that one process has."""
+    stage, hr, ids = small_stage().double(), smooth_images(8, 40, 40).double(), torch.arange(8)
+    expected = calibration_loss(stage, hr, ids, seed=0)
+    shares = [slice(first, first + 2) for first in (6, 4, 2, 0)]
+    errors = []
+    for share in shares:  # what each of them contributes: its ids, then its errors
+
+        def contribute(values):
+            if values.dtype == torch.int64:
+                return torch.cat([ids[other] for other in shares])
+            errors.append(values)
+            return values.new_zeros(8, values.shape[1])
+
+        calibration_loss(stage, hr[share], ids[share], 0, contribute)
+    for share in shares:
+
+        def gathered(values):
+            return torch.cat([ids[other] for other in shares] if values.dtype == torch.int64 else errors)
+
+        found = calibration_loss(stage, hr[share], ids[share], 0, gathered)
+        assert found.item() == pytest.approx(expected.item(), rel=1e-9)
 
 
 def test_it_learns_a_bias_that_the_least_error_has(small_stage, smooth_images, monkeypatch):
@@ -82,13 +110,11 @@ def test_it_learns_a_bias_that_the_least_error_has(small_stage, smooth_images, m
         return (apart / (1 + apart)).float()
 
     monkeypatch.setattr(calibration_module, "grid_errors", lambda stage, pieces: biased_errors(pieces))
-    monkeypatch.setattr(
-        calibration_module, "_known", lambda stage, hr, ids, seed: (stage.space.draw(seed, ids, "x"),) * 2
-    )
+    monkeypatch.setattr(calibration_module, "_degraded", lambda stage, hr, parameters: parameters)
     optimizer = torch.optim.Adam(stage.calibration.parameters(), lr=0.02)
     for step in range(150):
         optimizer.zero_grad()
-        calibration_loss(stage, smooth_images(1, 8, 8), torch.arange(16 * step, 16 * step + 16), 0).backward()
+        calibration_loss(stage, smooth_images(1, 8, 8), torch.arange(64 * step, 64 * step + 64), 0).backward()
         optimizer.step()
     truth = stage.space.draw(1, torch.arange(200), "y")
     wanted, errors = stage.space.covariances(truth), biased_errors(truth)

@@ -7,7 +7,14 @@ import importlib
 
 import pytest
 
-MODULES = ("octosr.data.seeds", "octosr.data.whole", "octosr.callbacks.length", "octosr.nn.average")
+MODULES = (
+    "octosr.data.seeds",
+    "octosr.data.whole",
+    "octosr.callbacks.length",
+    "octosr.nn.average",
+    "octosr.techniques.gradients",
+    "octosr.nn.precision",
+)
 
 
 @pytest.mark.parametrize("name", MODULES)

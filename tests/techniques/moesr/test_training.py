@@ -16,6 +16,7 @@ from octosr.techniques.moesr.network import root_covariances
 from octosr.techniques.moesr.training import (
     TURNED_SETTINGS,
     PairBank,
+    collect_pairs,
     expert_losses,
     ise_loss,
     ise_target,
@@ -149,3 +150,24 @@ def test_loss_of_ken_has_no_seam(make_stage):
     assert ken_loss(stage, scores, far).item() == pytest.approx(
         (difference[0] - difference[1]).square().sum().item(), rel=1e-4
     )
+
+
+def test_scores_in_64_bits_are_those_of_any_share_of_the_batch(make_stage, smooth_images):
+    stage, hr, ids = make_stage(2, ise_features=8), smooth_images(4, 64, 64), torch.arange(4)
+    scores, parameters = collect_pairs(stage, hr, 0, ids, double=True)
+    halves = [collect_pairs(stage, hr[part], 0, ids[part], double=True)[0] for part in (slice(2), slice(2, 4))]
+    spread = scores.std(1, keepdim=True)
+    assert scores.dtype == torch.float64
+    assert float(spread.min()) > 0
+    assert float(((scores - torch.cat(halves)) / spread).abs().max()) < 1e-9
+    assert stage.bank.weights[0].dtype == torch.float32, "the stage itself stays as it is"
+    plain = collect_pairs(stage, hr, 0, ids)[0]
+    assert plain.dtype == torch.float32
+    torch.testing.assert_close(plain.double(), scores, rtol=1e-5, atol=0)
+    pairs = PairBank(8)
+    pairs.add(scores, parameters)
+    assert pairs.scores.dtype == torch.float64
+    single = PairBank(8)
+    single.add(plain, parameters)
+    losses = [ken_loss(stage, *bank.draw(3, 0, 0, hr.device)) for bank in (pairs, single)]
+    assert losses[0].item() == pytest.approx(losses[1].item(), rel=1e-3)

@@ -16,6 +16,9 @@ have one kernel and are judged together, as the crops of one image are at test t
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -61,35 +64,54 @@ def grid_errors(stage: BlindSRStage, pieces: Pieces) -> Tensor:
     return mean_errors(stage, pieces, codes.expand(len(pieces.lr), -1, -1))
 
 
-def calibration_loss(stage: BlindSRStage, hr: Tensor, sample_ids: Tensor, seed: int) -> Tensor:
+def calibration_loss(
+    stage: BlindSRStage,
+    hr: Tensor,
+    sample_ids: Tensor,
+    seed: int,
+    gather: Callable[[Tensor], Tensor] = lambda t: t,
+    double: bool = False,
+) -> Tensor:
     """The mean distance (Frobenius) of estimated covariances from the true ones, in LR pixels squared.
+
+    The groups are those of the whole batch, whatever process has a crop, so that several processes learn what one
+    would: each gets the errors of all crops, and has the same loss.
 
     Args:
         stage: the networks.
         hr: (B, 3, H, W), sides divisible by the scale.
-        sample_ids: int64, (B,); the first of each group of crops decides on its kernel.
+        sample_ids: int64, (B,); the least of each group of crops decides on its kernel.
         seed: of the kernels.
+        gather: puts the tensors (B, ...) of all processes together; as it is where there is one.
+        double: compute the errors in 64-bit floats. What counts is by how little they differ between kernels, where
+            networks have learned little; in 32 bits a last digit of a weight then shows in the loss.
     """
-    pieces, truth = _known(stage, hr, sample_ids, seed)
+    everyone = gather(sample_ids)
+    order = everyone.argsort()
+    together = min(GROUP, len(everyone))
+    groups = len(everyone) // together
+    sorted_ids = everyone[order]
+    truth = stage.space.draw(seed, sorted_ids[: groups * together : together].to(hr.device), "calibration")
+    # A crop that is left over has the kernel of the last group, and then does not count.
+    group = torch.searchsorted(sorted_ids, sample_ids).div(together, rounding_mode="floor").clamp_max(groups - 1)
     with torch.autocast(hr.device.type, enabled=False):
-        found = estimated_covariances(stage, grid_errors(stage, pieces))
+        judge, images = (copy.deepcopy(stage).double(), hr.double()) if double else (stage, hr)
+        errors = gather(grid_errors(judge, _degraded(judge, images, truth[group.to(hr.device)])))
+        of_groups = errors[order.to(errors.device)][: groups * together].unflatten(0, (groups, together)).mean(1)
+        found = estimated_covariances(stage, of_groups)
     apart = (found - stage.space.covariances(truth)).square().sum((1, 2)).sqrt()
-    return (apart.mean() / stage.scale**2).float()
+    return (apart.mean() / stage.scale**2).to(hr.dtype)
 
 
 @torch.no_grad()
-def _known(stage: BlindSRStage, hr: Tensor, sample_ids: Tensor, seed: int) -> tuple[Pieces, Tensor]:
-    """LR crops in groups of one kernel each, and these kernels, (groups, 3)."""
+def _degraded(stage: BlindSRStage, hr: Tensor, parameters: Tensor) -> Pieces:
+    """LR crops, each of its own kernel (B, 3): images of one piece."""
     space = stage.space
-    together = min(GROUP, len(hr))
-    groups = len(hr) // together
-    hr = hr[: groups * together]
-    truth = space.draw(seed, sample_ids[: groups * together : together].to(hr.device), "calibration")
     with torch.autocast(hr.device.type, enabled=False):
-        lr = space.degrade(hr, space.kernels(truth).repeat_interleave(together, 0))
+        lr = space.degrade(hr, space.kernels(parameters))
         lr = quantise(lr) if space.aligned else lr
         enlarged = stage.enlarge(lr)
-    shape, size = (groups, together), (lr.shape[-2], lr.shape[-1])
-    weights = lr.new_full((together, *size), 1 / (together * size[0] * size[1]))
-    corners = torch.zeros(*shape, 2, dtype=torch.int64, device=lr.device)
-    return Pieces(lr.unflatten(0, shape), enlarged.unflatten(0, shape), corners, weights), truth
+    size = (lr.shape[-2], lr.shape[-1])
+    weights = lr.new_full((1, *size), 1 / (size[0] * size[1]))
+    corners = torch.zeros(len(lr), 1, 2, dtype=torch.int64, device=lr.device)
+    return Pieces(lr[:, None], enlarged[:, None], corners, weights)

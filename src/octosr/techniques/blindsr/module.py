@@ -63,6 +63,7 @@ class BlindSR(PhasedTraining):
             as long as several of the others.
         generator_rate, discriminator_rate, calibration_rate: learning rates of Adam, falling to a hundredth along a
             cosine.
+        calibration_double: the errors that the calibration learns from are computed in 64-bit floats.
         mosaic: share of the training images whose blur varies over the image.
         near_share: share of the discriminator's wrong kernels that are nearly right.
         near: how nearly: standard deviations differ by up to this share of their range, angles of half a turn.
@@ -98,6 +99,7 @@ class BlindSR(PhasedTraining):
         generator_rate: float = 1e-3,
         discriminator_rate: float = 1e-3,
         calibration_rate: float = 0.02,
+        calibration_double: bool = False,
         mosaic: float = 0.25,
         near_share: float = 0.25,
         near: float = 0.1,
@@ -124,7 +126,7 @@ class BlindSR(PhasedTraining):
         bounds = check_sigmas(sigmas)
         super().__init__(name, stages, None, hr_patch or 1)
         self.official_quirks, self.lr_patch = bool(official_quirks), int(lr_patch)
-        self.schedule = Schedule(phase, steps, rates)
+        self.schedule, self.calibration_double = Schedule(phase, steps, rates), bool(calibration_double)
         self.drawing = Drawing(int(seed), float(mosaic), float(near_share), float(near))
         self.search = Search.of(search or {}, official_quirks=self.official_quirks)
         self.val_loss = MeanMetric()

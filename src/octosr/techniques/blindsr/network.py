@@ -202,7 +202,8 @@ class Calibration(nn.Module):
         centred = errors - errors.mean(1, keepdim=True)
         spread = centred.square().mean(1, keepdim=True).sqrt()
         # An image without detail has no error with any kernel: the same for all of them.
-        return self.map(centred / torch.where(spread > 0, spread, torch.ones_like(spread)))
+        standardised = centred / torch.where(spread > 0, spread, torch.ones_like(spread))
+        return self.map(standardised.to(self.map.weight.dtype))
 
 
 class Discriminator(nn.Module):

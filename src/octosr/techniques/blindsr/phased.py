@@ -25,13 +25,17 @@ class PhasedTraining(PhasedTechnique[BlindSRStage]):
     Attributes:
         drawing: how blurs are drawn.
         lr_patch: side of the LR crops of training.
+        calibration_double: see :func:`calibration_loss`.
         val_loss: of the discriminator, on held-out images.
     """
 
     # The calibration may be made, and made anew, for networks that are there: these settings may change meanwhile.
-    run_settings: ClassVar[tuple[str, ...]] = ("phase", "calibration_steps", "calibration_rate", "search.calibration")
+    run_settings: ClassVar[tuple[str, ...]] = (
+        *("phase", "calibration_steps", "calibration_rate", "calibration_double", "search.calibration"),
+    )
     drawing: training.Drawing
     lr_patch: int
+    calibration_double: bool
     val_loss: MeanMetric
 
     def networks(self) -> list[nn.Module]:
@@ -66,7 +70,9 @@ class PhasedTraining(PhasedTechnique[BlindSRStage]):
         """The loss of the generator, of the discriminator or of the calibration."""
         hr = self._crop_for(stage, batch["hr"], self.lr_patch)
         if self._phase == "calibration":
-            error = calibration_loss(stage, hr, batch["sample_id"], self.drawing.seed)
+            error = calibration_loss(
+                stage, hr, batch["sample_id"], self.drawing.seed, self.of_all_processes, self.calibration_double
+            )
             self.log(f"train/covariance_error_x{stage.scale}", error.detach())
             return error
         if self._phase == "generator":

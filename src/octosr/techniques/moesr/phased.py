@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -82,19 +82,15 @@ class PhasedTraining(PhasedTechnique[MoESRStage]):
         pairs, step = self.pairs[stage.scale], int(stage.ken_steps)
         if step % self.ken_every == 0 or not len(pairs):
             found = training.collect_pairs(stage, hr, self.seed, ids, self.ken_double)
-            pairs.add(*self._of_all_processes(ids, *found))
+            pairs.add(*self._pairs_of_all(ids, *found))
         loss = training.ken_loss(stage, *pairs.draw(self.ken_batch, self.seed, step, hr.device))
         self.log(f"train/loss_ken_x{stage.scale}", loss.detach())
         return loss
 
-    def _of_all_processes(self, ids: Tensor, scores: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
+    def _pairs_of_all(self, ids: Tensor, scores: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
         """The pairs of all processes in the order of their samples: each process then has the bank that one would."""
-        if self.trainer.world_size > 1:
-            ids, scores, parameters = (
-                cast("Tensor", self.all_gather(values)).flatten(0, 1) for values in (ids, scores, parameters)
-            )
-        order = ids.argsort()
-        return scores[order], parameters[order]
+        order = self.of_all_processes(ids).argsort()
+        return self.of_all_processes(scores)[order], self.of_all_processes(parameters)[order]
 
     def _crop_for(self, stage: MoESRStage, hr: Tensor, least: int) -> Tensor:
         """The centre of the crops that gives LR patches of the side asked for, or of what there is."""
