@@ -21,9 +21,10 @@ def _all_on_one_thread(one_thread: None) -> None:
     """See ``one_thread``."""
 
 
-def moesr() -> MoESR:
+def moesr(finetune_steps: int = 2) -> MoESR:
     sizes = {"features": 3, "layers": 3, "ise_features": 2, "kernel_sizes": {2: 13, 4: 33}}
-    technique = MoESR(name="moesr", stages=(2, 4), finetune={"steps": 2, "crop": 16}, gate_crop=25, **sizes)
+    finetune = {"steps": finetune_steps, "crop": 16}
+    technique = MoESR(name="moesr", stages=(2, 4), finetune=finetune, gate_crop=25, **sizes)
     for stage in technique.all_stages():
         for steps in (stage.expert_steps, stage.ise_steps, stage.ken_steps):
             steps.fill_(1)

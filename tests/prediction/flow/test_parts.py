@@ -114,7 +114,7 @@ def test_memory_of_this_process_is_read() -> None:
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.parametrize("name", ["dan", "moesr", "blindsr"])
+@pytest.mark.parametrize("name", ["dan", "blindsr"])
 def test_a_batch_on_a_gpu_is_its_images_alone(flow, make, pixels, name: str) -> None:
     for number in range(5):
         flow.picture(f"{number}.png", 28, 28, *([3] if number != 1 else []))

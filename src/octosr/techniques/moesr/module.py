@@ -163,8 +163,11 @@ class MoESR(PhasedTraining):
 
     @property
     def batches(self) -> bool:
-        """Not with the quirks, whose rounding between stages a last digit can tip over."""
-        return not self.official_quirks
+        """Only without fine-tuning: Adam's many small steps make of last digits several 255ths, as other hardware does.
+
+        With the quirks there is also a rounding between stages that a last digit can tip over.
+        """
+        return not self.official_quirks and self.finetuning.steps == 0
 
     def super_resolve(self, lr: Tensor) -> Tensor:
         """Super-resolve (B, 3, h, w) to (B, 3, scale*h, scale*w), not clamped; each image by itself, all together."""
