@@ -157,13 +157,12 @@ def compare_crops(
     stage: MoESRStage, lr: Tensor, truth: Tensor | None, crop: int, crops: int, repeats: int, size: str
 ) -> None:
     """Gating on crops against whole images."""
-    alternate(
+    on_crops, on_all = alternate(
         lambda: stage.estimate(lr, crop, crops),
         lambda: stage.estimate(lr),
         repeats,
         f"gating on {crops} crops of {crop}x{crop} against whole images, {size}",
     )
-    on_crops, on_all = stage.estimate(lr, crop, crops), stage.estimate(lr)
     print(f"drift of the covariance: {drift(on_crops, on_all):.3f}", flush=True)
     if truth is not None:
         wanted = covariances(truth)
@@ -171,8 +170,10 @@ def compare_crops(
         print(f"error of the covariance, mean: {errors[0]:.3f} on crops, {errors[1]:.3f} on whole images", flush=True)
 
 
-def alternate(ours: Callable[[], Tensor], plain: Callable[[], Tensor], repeats: int, what: str) -> None:
-    """Time both in turns; print the best of each, the ratio, and how far the results are apart."""
+def alternate(
+    ours: Callable[[], Tensor], plain: Callable[[], Tensor], repeats: int, what: str
+) -> tuple[Tensor, Tensor]:
+    """Time both in turns; print the best of each, the ratio, and how far the results are apart; return them."""
     times: list[list[float]] = [[], []]
     results: list[Tensor] = []
     for _ in range(repeats):
@@ -189,6 +190,7 @@ def alternate(ours: Callable[[], Tensor], plain: Callable[[], Tensor], repeats: 
         f"{what}: {fast:.2f} s against {slow:.2f} s: {slow / fast:.2f} times; largest difference {apart:.1e}",
         flush=True,
     )
+    return results[0], results[1]
 
 
 def main() -> None:
