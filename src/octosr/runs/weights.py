@@ -137,7 +137,9 @@ def describe_technique(cfg: DictConfig) -> Described:
     paths = find_weights(cfg)
     card = read_card(paths[0]) if len(paths) == 1 and not kind.pretrained else {}
     changes: list[str] = []
-    arguments = as_trained(arguments, card.get("technique", {}), changes)
+    asked = set(kind.inference_settings)
+    trained = {key: value for key, value in card.get("technique", {}).items() if key not in asked}
+    arguments = as_trained(arguments, trained, changes)
     if changes:
         log.info("rebuilt as it was trained: %s", ", ".join(f"technique.{change}" for change in changes))
     return Described(arguments, tuple(paths), tuple((path.name, cached_sha256(path)) for path in paths), card)

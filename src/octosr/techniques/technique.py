@@ -37,6 +37,8 @@ class Technique(pl.LightningModule):
     """True where inference itself optimises on the image, so autograd must be on."""
     run_settings: ClassVar[tuple[str, ...]] = ()
     """Settings that say what a run trains and not what the network is: a resumed run may have others."""
+    inference_settings: ClassVar[tuple[str, ...]] = ()
+    """Settings that say how images are made with trained weights: asked for anew, whatever training was given."""
 
     def __init__(self, name: str) -> None:
         super().__init__()

@@ -33,6 +33,7 @@ class PhasedTraining(PhasedTechnique[BlindSRStage]):
     run_settings: ClassVar[tuple[str, ...]] = (
         *("phase", "calibration_steps", "calibration_rate", "calibration_double", "search.calibration"),
     )
+    inference_settings: ClassVar[tuple[str, ...]] = ("search",)
     drawing: training.Drawing
     lr_patch: int
     calibration_double: bool
