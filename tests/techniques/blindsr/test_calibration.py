@@ -157,11 +157,26 @@ def test_quirks_have_no_calibration(small_stage, smooth_images):
     assert torch.equal(super_resolve_stage(stage, lr, settings).parameters, before)
 
 
-def make() -> BlindSR:
+def make(stages: tuple[int, ...] = (2,)) -> BlindSR:
+    """A tiny technique."""
     torch.manual_seed(0)
     sizes = {"code": 4, "features": 8, "growth": 4, "layers": 2, "blocks": 1, "lr_patch": 12}
     steps = {"generator_steps": 2, "discriminator_steps": 2, "calibration_steps": 2}
-    return BlindSR(name="blindsr", stages=(2,), **sizes, **steps)
+    return BlindSR(name="blindsr", stages=stages, search={"steps": 2}, **sizes, **steps)
+
+
+def test_only_the_first_pass_is_calibrated(smooth_images):
+    technique = make((2, 2))
+    stage, lr = technique.stage(2), smooth_images(1, 16, 16)
+    for counter in (stage.generator_steps, stage.discriminator_steps, stage.calibration_steps):
+        counter.fill_(1)
+    disturb(stage.calibration)
+    first, second = technique.estimate(lr)
+    settings = technique.search
+    assert torch.equal(first.parameters, calibrated(stage, looked_at(lr, stage.enlarge(lr), settings)))
+    handed_on = first.sr.clamp(0, 1)
+    expected = super_resolve_stage(stage, handed_on, Search.of({"steps": 2, "calibration": "none"}))
+    assert torch.equal(second.parameters, expected.parameters)
 
 
 def test_a_checkpoint_from_before_is_gone_on_with(batches, loop_over, tmp_path, caplog):

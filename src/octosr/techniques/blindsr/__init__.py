@@ -19,7 +19,8 @@ together. More weight on wide blurs (``sharpness``) makes sharper images.
 **Calibration** (``calibration``), ours. The kernel with the least error is mostly narrower than the true one. How the
 errors of a grid's kernels hang together with the true one is learnt on training images; where the weights have such a
 calibration, its estimate is taken in place of the search's (``search.calibration: none`` for that): nearer to the true
-blur, better images, and no gradient descent.
+blur, better images, and no gradient descent. Of several passes this holds for the first: what it hands on is no image
+blurred as those of training are, and there the search does better.
 
 **Blur that varies over the image** (``spatial``, ``mosaic``). The code is a map, so each pixel may have its own. The
 search then looks for a kernel in each cell and smooths the map; training has shown both networks images whose

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -159,7 +160,9 @@ class BlindSR(PhasedTraining):
             # The search differentiates, whatever mode the caller is in.
             with torch.inference_mode(False), torch.no_grad():
                 images = self._between(at_least_single(lr)) if found else at_least_single(lr).clone()
-                found.append(super_resolve_stage(self.stage(scale), images, self.search))
+                # What a pass has made is no photograph blurred as in training: a calibration means nothing there.
+                search = replace(self.search, calibration="none") if found else self.search
+                found.append(super_resolve_stage(self.stage(scale), images, search))
             lr = found[-1].sr
         return found
 

@@ -33,9 +33,9 @@ class Search:
             0: never before ``steps``.
         block: see ``tolerance``.
         sharpness: weight of (sigma_1 + sigma_2) in the loss. More makes sharper images, and halos; a user's choice.
-        calibration: auto: the kernel of an image is what the stage's calibration makes of the errors of its grid
-            (``calibration``), if it has one; ``levels``, ``angles``, ``sharpness`` and what belongs to the gradient
-            descent then count for maps of kernels only. none: as if it had none.
+        calibration: auto: in the first of several passes the kernel of an image is what the stage's calibration makes
+            of the errors of its grid (``calibration``), if it has one; ``levels``, ``angles``, ``sharpness`` and what
+            belongs to the gradient descent then count for maps of kernels only. none: as if it had none.
         spatial: a kernel for each part of the image and not for the whole; always looks at whole images.
         cell: side of the parts in LR pixels.
         window: side of the window in LR pixels over which errors are averaged to choose a part's start.
