@@ -26,6 +26,7 @@ class PhasedTraining(PhasedTechnique[MoESRStage]):
     """
 
     run_settings: ClassVar[tuple[str, ...]] = ("phase", "expert")
+    inference_settings: ClassVar[tuple[str, ...]] = ("finetune",)
     schedule: phases.WarmSchedule
     expert: int | None
     pairs: dict[int, training.PairBank]
