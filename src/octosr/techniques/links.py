@@ -72,16 +72,16 @@ def rrdbnet_links(layers: nn.Sequential, channels: int, scale: int) -> list[Link
     work = _weights(first) + _weights(last)
     work += sum(_weights(layer) * size for layer, size in zip(convolutions, sizes, strict=True))
     found = [Link(head, halo=1, work=_weights(first))]
+    dense = _weights(blocks[0].RDB1) if blocks else 0  # of all: they are of one size
     for block in blocks:
-        found += _block_links(block, channels)
+        found += _block_links(block, channels, dense)
     return [*found, Link(tail, halo, scale, work=work)]
 
 
-def _block_links(block: nn.Module, channels: int) -> list[Link]:
+def _block_links(block: nn.Module, channels: int, work: int) -> list[Link]:
     """The three dense blocks; between them go the image, what the block began with, and what it has come to."""
     runs = (partial(_begin, block, channels), partial(_go_on, block, channels), partial(_end, block, channels))
-    dense = (block.RDB1, block.RDB2, block.RDB3)
-    links = [Link(run, halo=5, work=_weights(part)) for run, part in zip(runs, dense, strict=True)]  # type: ignore[arg-type]
+    links = [Link(run, halo=5, work=work) for run in runs]
     return [*links[:-1], links[-1]._replace(kept=True)]
 
 

@@ -90,10 +90,10 @@ class Bands:
         return band, len(columns)
 
     def _empty(self, like: Tensor, rows: Span) -> Tensor:
-        shape = (like.shape[0], rows.size * self.scale, self.width * self.scale)
+        height, width = rows.size * self.scale, self.width * self.scale
         if self.runner.stage.kept:
-            return like.new_zeros(shape)
-        return torch.zeros(shape)
+            return like.new_zeros((height, width, like.shape[0])).permute(2, 0, 1)  # as a map has it
+        return torch.zeros(like.shape[0], height, width)
 
     def add(self, rows: Span, band: Tensor) -> None:
         """Take a finished band, the one below the last; write what no other band adds to."""

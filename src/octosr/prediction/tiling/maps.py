@@ -33,8 +33,9 @@ class FeatureMap:
         self.height, self.width = height, width
         self._memory = memory
         self._done = 0
-        self._held: Tensor | None = None  # (C, H, W)
-        self._file: IO[bytes] | None = None  # (H, W, C): what a tile has of a row is in one piece
+        # Either (H, W, C), so that what a tile has of a row is in one piece.
+        self._held: Tensor | None = None
+        self._file: IO[bytes] | None = None
         self._channels, self._dtype = 0, torch.float32
 
     def write(self, rows: Tensor) -> None:
@@ -45,12 +46,13 @@ class FeatureMap:
         """
         if not self._done:
             self._begin(rows)
+        pixels = rows.permute(1, 2, 0)
         if self._held is not None:
-            self._held[:, self._done : self._done + rows.shape[1]] = rows
+            self._held[self._done : self._done + len(pixels)] = pixels
         else:
             assert self._file is not None
             try:
-                self._file.write(_bytes(rows.permute(1, 2, 0).contiguous().cpu()))
+                self._file.write(_bytes(pixels.contiguous().cpu()))
             except OSError as error:
                 raise _no_room(error.strerror or str(error), rows[:, 0].nbytes * self.height) from error
         self._done += rows.shape[1]
@@ -58,7 +60,7 @@ class FeatureMap:
     def read(self, top: int, bottom: int, left: int, right: int) -> Tensor:
         """See :class:`~octosr.prediction.tiling.Source`: (C, h, w), in the dtype in which it was written."""
         if self._held is not None:
-            return self._held[:, top:bottom, left:right]
+            return self._held[top:bottom, left:right].permute(2, 0, 1)
         assert self._file is not None
         part = torch.empty(bottom - top, right - left, self._channels, dtype=self._dtype)
         pixel = self._channels * part.element_size()
@@ -80,7 +82,7 @@ class FeatureMap:
         size = rows[:, 0].nbytes * self.height
         if size <= self._memory:
             try:
-                self._held = rows.new_empty((self._channels, self.height, self.width))
+                self._held = rows.new_empty((self.height, self.width, self._channels))
                 return
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):

@@ -72,7 +72,7 @@ class TileRunner:
         high, wide = (sizes(s, passes) if len(parts) > 1 else None for s in turn_size(sides, look.symmetry))
         rows = [inputs(part.rows, height, passes, high) for part in turned]
         columns = [inputs(part.columns, width, passes, wide) for part in turned]
-        tiles = torch.stack([self._read(look.source, r[0], c[0]) for r, c in zip(rows, columns, strict=True)])
+        tiles = _batch([self._read(look.source, r[0], c[0]) for r, c in zip(rows, columns, strict=True)])
         for number, (one, factor) in enumerate(zip(passes, before(passes), strict=True)):
             places = [
                 Place(r[number].start, c[number].start, height * factor, width * factor)
@@ -94,8 +94,13 @@ class TileRunner:
             ]
             if last:
                 return pieces
-            tiles = torch.stack(pieces)
+            tiles = _batch(pieces)
         raise AssertionError("a stage has at least one pass")
 
     def _read(self, source: Source, rows: Span, columns: Span) -> Tensor:
         return source.read(rows.start, rows.stop, columns.start, columns.stop).to(self.technique.device)
+
+
+def _batch(tiles: Sequence[Tensor]) -> Tensor:
+    """Several tiles together; one by itself is not copied."""
+    return tiles[0][None] if len(tiles) == 1 else torch.stack(list(tiles))
