@@ -15,6 +15,7 @@ phases has its share. Memory is the peak that tensors took.
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import logging
 import tempfile
@@ -120,7 +121,7 @@ def measure(cfg: DictConfig, case: str, stopwatch: Stopwatch) -> None:
     technique: Any = build_technique(plain(cfg.technique), cfg)
     lpips = _LPIPS(pretrained=True, net="vgg", pnet_rand=True).requires_grad_(False).eval()
     if isinstance(technique, FastGAN):
-        technique._difference.append(Perceptual(lpips))
+        technique._difference.append(Perceptual(copy.deepcopy(lpips)))  # it changes its network
     prepare_hardware(technique, cfg)
     if case == "straight":
         step: Callable[[int], None] = straight_step(technique, lpips, cfg.data.batch_size, stopwatch.device)

@@ -55,7 +55,8 @@ class Perceptual(nn.Module):
         super().__init__()
         self.scaling: nn.Module = network.scaling_layer  # type: ignore[assignment]
         self.backbone: nn.Module = network.net  # type: ignore[assignment]
-        self.heads: nn.ModuleList = network.lins  # type: ignore[assignment]
+        heads: nn.ModuleList = network.lins  # type: ignore[assignment]
+        self.heads = nn.ParameterList(next(head.parameters()) for head in heads)
         for part in list(self.backbone.modules()):
             for name, layer in part.named_children():
                 if isinstance(layer, nn.Conv2d):
@@ -71,7 +72,8 @@ class Perceptual(nn.Module):
         for head, ours, theirs in zip(self.heads, self._features(torch.cat(made)), known, strict=True):
             whole, part = theirs.split(size)
             difference = (ours - torch.cat((whole, whole, part))).square()
-            total = total + head(difference).mean((1, 2, 3)).view(3, size).sum(0)
+            # Means over pixels first, then a head's weighted sum over channels, which is linear.
+            total = total + (difference.mean((2, 3)) * head.flatten()).sum(1).view(3, size).sum(0)
         return total
 
     def _features(self, images: Tensor) -> list[Tensor]:
