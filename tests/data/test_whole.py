@@ -18,7 +18,8 @@ from octosr.errors import BadImageError, ConfigError
 
 def module(root: Path, whole: WholeSettings, rank: int = 0, world: int = 1, **settings: Any) -> ImageDataModule:
     data = ImageDataModule("isaid", root, whole=whole, **({"batch_size": 4} | settings))
-    data.trainer = SimpleNamespace(global_rank=rank, world_size=world, num_devices=world)  # type: ignore[assignment]
+    trainer = SimpleNamespace(global_rank=rank, world_size=world, num_devices=world, precision="32-true")
+    data.trainer = trainer  # type: ignore[assignment]
     data.setup("fit")
     return data
 

@@ -213,6 +213,7 @@ def test_a_checkpoint_of_today_is_left_alone(batches, loop_over, caplog):
     loop = loop_over(technique, batches).run(0, 20)
     checkpoint = {"state_dict": technique.state_dict(), "optimizer_states": [loop.optimizers[0].state_dict()]}
     groups = [list(group["params"]) for group in checkpoint["optimizer_states"][0]["param_groups"]]
+    caplog.clear()
     with caplog.at_level(logging.WARNING):
         technique.on_load_checkpoint(checkpoint)
     assert not caplog.text
