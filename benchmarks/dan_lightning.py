@@ -132,6 +132,12 @@ def composed(verb: str, settings: list[str]) -> DictConfig:
         return compose(verb, settings)
 
 
+def plain_trainer(cfg: DictConfig, **more: Any) -> pl.Trainer:
+    """Lightning's own, on the device and in the precision of the configuration."""
+    off = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
+    return pl.Trainer(accelerator=cfg.trainer.accelerator, devices=1, precision=cfg.trainer.precision, **(off | more))
+
+
 def train_ours(cfg: DictConfig, clock: Clock) -> float:
     """Seconds of the timed steps of ``train.py``."""
     build = training.build_callbacks
@@ -153,18 +159,7 @@ def train_plain(cfg: DictConfig, clock: Clock, files: list[Path], workers: int) 
     crops = Crops(files, patch, batch * steps)
     pin = cfg.trainer.accelerator == "gpu"
     loader = DataLoader(crops, batch, shuffle=True, num_workers=workers, pin_memory=pin, drop_last=True)
-    trainer = pl.Trainer(
-        accelerator=cfg.trainer.accelerator,
-        devices=1,
-        precision=cfg.trainer.precision,
-        max_steps=steps,
-        logger=False,
-        callbacks=[clock],
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
-    trainer.fit(technique, loader)
+    plain_trainer(cfg, max_steps=steps, callbacks=[clock]).fit(technique, loader)
     return clock.end - clock.start
 
 
@@ -174,16 +169,7 @@ def evaluate_plain(cfg: DictConfig, files: list[Path], folder: Path, workers: in
     device = torch.device("cuda" if cfg.trainer.accelerator == "gpu" else "cpu")
     folder.mkdir(parents=True)
     start = time.perf_counter()
-    trainer = pl.Trainer(
-        accelerator=cfg.trainer.accelerator,
-        devices=1,
-        precision=cfg.trainer.precision,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
-    trainer.predict(PlainPrediction(technique, folder), DataLoader(Files(files), 1, num_workers=workers))
+    plain_trainer(cfg).predict(PlainPrediction(technique, folder), DataLoader(Files(files), 1, num_workers=workers))
     saved = time.perf_counter()
     with torch.inference_mode():
         for file in files_of(folder, len(files)):
