@@ -19,6 +19,8 @@ from octosr.techniques.apa.module import APA
 from octosr.techniques.apa.resample import _kept
 from training_runs import killed, same, trained
 
+pytestmark = pytest.mark.usefixtures("one_thread")  # tiny maps: two threads wait for each other more than they compute
+
 Tiny = Callable[..., DictConfig]
 
 

@@ -20,6 +20,8 @@ from octosr.techniques.fastgan.layers import SpectralConv
 from octosr.techniques.fastgan.module import FastGAN
 from training_runs import killed, same, trained
 
+pytestmark = pytest.mark.usefixtures("one_thread")  # tiny maps: two threads wait for each other more than they compute
+
 Tiny = Callable[..., DictConfig]
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
