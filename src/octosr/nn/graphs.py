@@ -35,11 +35,10 @@ class RecordedPasses:
         """What ``passes`` returns."""
         mixed = torch.get_autocast_dtype("cuda") if torch.is_autocast_enabled("cuda") else None
         key = (batch.shape, batch.dtype, batch.device, mixed)
-        # Weights cast to 16 bits must be cast anew in every replay, so none may come from autocast's cache.
-        uncached = torch.autocast("cuda", dtype=mixed, cache_enabled=False) if mixed else contextlib.nullcontext()
         if key not in self._recorded:
             _accept_another_stream()
-            with uncached:
+            # Weights cast to 16 bits must be cast anew in every replay, so none may come from autocast's cache.
+            with torch.autocast("cuda", dtype=mixed, cache_enabled=False) if mixed else contextlib.nullcontext():
                 wrapped = _Wrapped(self._network, self._passes)
                 self._recorded[key] = torch.cuda.make_graphed_callables(
                     wrapped, (batch.detach().clone(),), allow_unused_input=True
@@ -49,7 +48,7 @@ class RecordedPasses:
 
 
 def _accept_another_stream() -> None:
-    """torch 2.10 warns that gradients come from the stream of the recording, which costs a wait but changes nothing."""
+    """Newer torch (seen: 2.11) warns that gradients come from the stream of the recording, which costs a wait and changes nothing."""
     accept = getattr(torch.autograd.graph, "set_warn_on_accumulate_grad_stream_mismatch", None)
     if accept is not None:
         accept(False)
