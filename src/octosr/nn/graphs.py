@@ -48,7 +48,7 @@ class RecordedPasses:
 
 
 def _accept_another_stream() -> None:
-    """Newer torch (seen: 2.11) warns that gradients come from the stream of the recording, which costs a wait and changes nothing."""
+    """torch 2.11 warns that gradients come from the stream of the recording, which costs a wait and changes nothing."""
     accept = getattr(torch.autograd.graph, "set_warn_on_accumulate_grad_stream_mismatch", None)
     if accept is not None:
         accept(False)
