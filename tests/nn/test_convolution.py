@@ -7,20 +7,29 @@ import torch
 import torch.nn.functional as F
 
 from gradients import same_with_gradients
-from octosr.nn import convolution
-from octosr.nn.convolution import conv3x3, worthwhile
+from octosr.nn import winograd
+from octosr.nn.convolution import conv3x3, convolve, worthwhile
 
 
-@pytest.mark.parametrize("band", [2**3, 2**6, 2**16])  # a row of blocks, several rows, several images at a time
+@pytest.mark.parametrize("band", [1, 36 * 12 * 20, 2**20])  # a block, several, several images at a time
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_equals_direct_convolution_with_all_gradients(monkeypatch, threads, band, layout):
-    monkeypatch.setattr(convolution, "BAND_NUMBERS", band)
+@pytest.mark.parametrize("relu", [False, True])
+def test_equals_direct_convolution_with_all_gradients(monkeypatch, threads, band, layout, relu):
+    monkeypatch.setattr(winograd, "BAND_NUMBERS", band)
+    monkeypatch.setattr(winograd, "LEAST_BLOCKS", 1)
     torch.manual_seed(0)
-    x = torch.randn(3, 5, 16, 12, dtype=torch.float64).to(memory_format=layout).requires_grad_()
+    x = torch.randn(3, 5, 15, 12, dtype=torch.float64).to(memory_format=layout).requires_grad_()
     weight = torch.randn(7, 5, 3, 3, dtype=torch.float64).to(memory_format=layout).requires_grad_()
     bias = torch.randn(7, dtype=torch.float64).requires_grad_()
-    found, expected = conv3x3(x, weight, bias), F.conv2d(x, weight, bias, padding=1)
+    found, expected = conv3x3(x, weight, bias, relu), F.conv2d(x, weight, bias, padding=1)
+    expected = expected.relu() if relu else expected
     same_with_gradients(found, expected, (x, weight, bias), value=1e-11, slope=1e-10)
+
+
+def test_a_relu_also_where_pytorch_convolves():
+    x, weight = torch.randn(1, 3, 8, 8), torch.randn(2, 3, 3, 3)
+    assert not worthwhile(x, 2)
+    assert torch.equal(convolve(x, weight, relu=True), F.conv2d(x, weight, padding=1).relu())
 
 
 def test_gradients_of_one_argument_alone():
@@ -58,7 +67,7 @@ def test_where_it_is_used():
     x = torch.empty(1, 64, 64, 64)
     assert worthwhile(x, 64)
     assert not worthwhile(x, 3)
-    assert not worthwhile(x[..., 1:], 64)
+    assert worthwhile(x[..., 1:], 64)
     assert not worthwhile(x[..., :16], 64)
     assert not worthwhile(x[..., :16], 64, frozen=True)
     assert worthwhile(x[..., :16].expand(2, -1, -1, -1), 64, frozen=True)

@@ -1,8 +1,7 @@
 """A chain of 3x3 convolutions with ReLUs between them, by fast convolution on a CPU: one node for autograd.
 
-Feature maps stay in tiles from the first convolution to the last; filters are transformed once however many images
-there are, also of several sizes; ReLUs are done in place, which an autograd graph of single operations could not; and
-nothing is computed for inputs that need no gradient.
+Filters are transformed once however many images there are, also of several sizes; ReLUs are part of the convolutions,
+forwards and backwards; and nothing is computed for inputs that need no gradient.
 """
 
 from __future__ import annotations
@@ -11,12 +10,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from octosr.nn import winograd
-from octosr.nn.winograd_transforms import BLOCK, Workspace
+from octosr.nn.workspace import Workspace
 
 MIN_CHANNELS = 48
 """Below this width direct convolution on a CPU is as fast."""
@@ -52,15 +50,13 @@ class _Chain(torch.autograd.Function):
     def forward(ctx: Any, images_count: int, layers: int, *tensors: Tensor) -> tuple[Tensor, ...]:
         images, rest = tensors[:images_count], tensors[images_count:]
         weights, biases = rest[:layers], rest[layers:]
-        work = Workspace.of_this_thread(images[0].dtype)
-        filters = [winograd.transform_filter(weight) for weight in weights]
-        ctx.filters, ctx.sizes, ctx.layers = filters, [i.shape[-2:] for i in images], layers
+        ctx.filters, ctx.layers = [winograd.transform_filter(weight) for weight in weights], layers
         keep = any(ctx.needs_input_grad)
-        ctx.inputs, results = [], []
+        ctx.maps, results = [], []
         for image in images:
-            result, inputs = _run(image, filters, biases, work, keep)
-            results.append(result)
-            ctx.inputs.append(inputs)
+            maps = _run(image, ctx.filters, biases, keep)
+            results.append(maps[-1].permute(0, 3, 1, 2).contiguous())
+            ctx.maps.append(maps[:-1])
         return tuple(results)
 
     @staticmethod
@@ -68,64 +64,36 @@ class _Chain(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         count, layers = len(gradients), ctx.layers
         needed = ctx.needs_input_grad[2:]
+        wanted = [needed[count + n] for n in range(2 * layers)]
+        of_filters = [torch.zeros_like(f) if want else None for f, want in zip(ctx.filters, wanted, strict=False)]
+        of_biases = [
+            f.new_zeros(f.shape[2]) if want else None for f, want in zip(ctx.filters, wanted[layers:], strict=True)
+        ]
         work = Workspace.of_this_thread(gradients[0].dtype)
-        wanted = [n for n, need in enumerate(needed[count : count + layers]) if need]
-        grad_filters = {n: torch.zeros_like(ctx.filters[n]) for n in wanted}
-        grad_biases: list[Tensor | None] = [None] * layers
-        grad_images: list[Tensor | None] = []
-        for gradient, inputs, size, need in zip(gradients, ctx.inputs, ctx.sizes, needed[:count], strict=True):
-            tiles = winograd.to_tiles(_pad(gradient))
+        of_images: list[Tensor | None] = []
+        for gradient, maps, need in zip(gradients, ctx.maps, needed[:count], strict=True):
+            slope: Tensor | None = gradient.permute(0, 2, 3, 1).contiguous()
             for n in reversed(range(layers)):
-                if n < layers - 1:
-                    _relu_backward(tiles, inputs[n + 1])
-                if needed[count + layers + n]:
-                    total = tiles.view(-1, tiles.shape[-1]).sum(0)
-                    before = grad_biases[n]
-                    grad_biases[n] = total if before is None else before + total
-                onward = work.get(f"gradient {n % 2}", tuple(inputs[n].shape), tiles) if n or need else None
-                winograd.backward(tiles, inputs[n], ctx.filters[n], work, grad_filters.get(n), onward)
-                if onward is not None:
-                    tiles = onward
-            grad_images.append(winograd.from_tiles(tiles)[..., : size[0], : size[1]].contiguous() if need else None)
-        del ctx.inputs
-        grad_weights = [winograd.filter_gradient(grad_filters[n]) if n in grad_filters else None for n in range(layers)]
-        return None, None, *grad_images, *grad_weights, *grad_biases
+                active = maps[n + 1] if n < layers - 1 else None
+                onward = work.get(f"gradient {n % 2}", tuple(maps[n].shape), maps[n]) if n or need else None
+                assert slope is not None
+                winograd.backward(slope, maps[n], ctx.filters[n], active, of_filters[n], of_biases[n], onward)
+                slope = onward
+            of_images.append(slope.permute(0, 3, 1, 2).contiguous() if need and slope is not None else None)
+        del ctx.maps
+        of_weights = [winograd.filter_gradient(f) if f is not None else None for f in of_filters]
+        return None, None, *of_images, *of_weights, *of_biases
 
 
-def _run(
-    image: Tensor, filters: Sequence[Tensor], biases: Sequence[Tensor], work: Workspace, keep: bool
-) -> tuple[Tensor, list[Tensor]]:
-    """The chain on one tensor of images; the tiles that each convolution read, if they are kept."""
-    height, width = image.shape[-2:]
-    tiles = winograd.to_tiles(_pad(image))
-    inputs, spare = [tiles], None
-    last = len(filters) - 1
+def _run(image: Tensor, filters: Sequence[Tensor], biases: Sequence[Tensor], keep: bool) -> list[Tensor]:
+    """The maps (B, h, w, C) that each convolution of the chain read, and the last one's; only the last, unless kept."""
+    maps = [image.permute(0, 2, 3, 1).contiguous()]
+    spare: Tensor | None = None
     for n, (filter_, bias) in enumerate(zip(filters, biases, strict=True)):
-        shape = (*tiles.shape[:5], filter_.shape[2])
-        out = spare if spare is not None and spare.shape == shape and not keep else None
-        result = winograd.forward(tiles, filter_, bias, work, relu=n < last, out=out)
-        if n < last:
-            _clear_outside(result, height, width)
-        spare, tiles = tiles, result
-        if keep:
-            inputs.append(result)
-    return winograd.from_tiles(tiles)[..., :height, :width].contiguous(), inputs[: len(filters)] if keep else []
-
-
-def _pad(images: Tensor) -> Tensor:
-    """Zeros to the right and below up to multiples of 4."""
-    height, width = images.shape[-2:]
-    return F.pad(images, (0, -width % BLOCK, 0, -height % BLOCK)) if height % BLOCK or width % BLOCK else images
-
-
-def _clear_outside(tiles: Tensor, height: int, width: int) -> None:
-    """Zeros where the blocks reach over the image: the next convolution's padding."""
-    if height % BLOCK:
-        tiles[height % BLOCK :, :, :, -1] = 0
-    if width % BLOCK:
-        tiles[:, width % BLOCK :, :, :, -1] = 0
-
-
-def _relu_backward(gradient: Tensor, output: Tensor) -> None:
-    """Zero a gradient in place where the ReLU gave zero, which is also so outside the image."""
-    torch.ops.aten.threshold_backward.grad_input(gradient, output, 0, grad_input=gradient)
+        shape = (*maps[-1].shape[:3], filter_.shape[2])
+        result = spare if spare is not None and spare.shape == shape else maps[-1].new_empty(shape)
+        winograd.forward(maps[-1], filter_, bias, result, relu=n < len(filters) - 1)
+        if not keep:
+            spare = maps.pop()
+        maps.append(result)
+    return maps

@@ -1,52 +1,54 @@
-"""3x3 convolutions by Winograd's minimal filtering, for CPUs, on maps that stay in blocks through a network.
+"""3x3 convolutions by Winograd's minimal filtering, for CPUs.
 
-GPU libraries choose such algorithms by themselves, PyTorch's CPU library has none. The arithmetic is in
-:mod:`octosr.nn.winograd_transforms`.
+GPU libraries choose such algorithms by themselves, PyTorch's CPU library has none. F(4x4, 3x3): a 4x4 block of outputs
+costs 36 products instead of 144 (S. Winograd, "Arithmetic Complexity of Computations", 1980; A. Lavin, S. Gray, "Fast
+Algorithms for Convolutional Neural Networks", CVPR 2016). With single numbers of the theory, ``Y = A^T [(G g G^T) *
+(B^T d B)] A`` for a filter g and a 6x6 patch d of the input. The points 0, +-1/sqrt(2), +-sqrt(2) and infinity keep the
+rounding error at about twice that of the direct sum (the textbook's +-1, +-2 at four times).
 
-Images are kept as "tiles", (4, 4, B, h/4, w/4, C): row and column inside a block, image, block row, block column,
-channel. All steps are done for a band of block rows after the other.
+Maps are (N, H, W, C), contiguous, as the values of a channels_last tensor lie. Some blocks are done at a time: their
+patches are transformed by compiled loops (:mod:`octosr.nn.winograd_kernels`), 36 matrix products follow, and the
+results are transformed, all in what a core's own cache holds.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-from typing import Any
+from itertools import pairwise
+from math import prod, sqrt
 
 import torch
 from torch import Tensor
 
-from octosr.nn.winograd_transforms import (
-    BLOCK,
-    FILTER,
-    Workspace,
-    suits,
-    transform_data,
-    transform_data_adjoint,
-    transform_output,
-    transform_output_adjoint,
-)
+from octosr.cores import map_on_cores
+from octosr.nn.workspace import Workspace
 
-__all__ = [
-    "BLOCK", "Workspace", "backward", "convolve", "filter_gradient", "forward", "from_tiles", "suits", "to_tiles",
-    "transform_filter", "transform_size",
-]  # fmt: skip
-
-BAND_NUMBERS = 600_000
-"""Size of a band's transform (2.4 MB in float32): about what a core's own cache holds; smaller means more calls."""
+BLOCK = 4
+"""Side of a block of outputs."""
+NODES = (0.0, sqrt(0.5), -sqrt(0.5), sqrt(2.0), -sqrt(2.0))
+BAND_NUMBERS, LEAST_BLOCKS = 2**20, 128
+"""Blocks done at a time: as many as have so many numbers in their transforms (4 MB in float32), but not fewer than
+make the products of their matrices worthwhile."""
 
 
-def to_tiles(images: Tensor) -> Tensor:
-    """(B, C, h, w), h and w multiples of 4, to (4, 4, B, h/4, w/4, C)."""
-    b, c, h, w = images.shape
-    blocks = images.reshape(b, c, h // BLOCK, BLOCK, w // BLOCK, BLOCK)
-    return blocks.permute(3, 5, 0, 2, 4, 1).contiguous()
+def _filter_matrix() -> Tensor:
+    """From the nine taps of a filter to the 36 numbers of G g G^T, with G (6, 3) of the Toom-Cook construction."""
+    nodes = torch.tensor(NODES, dtype=torch.float64)
+    powers = nodes[:, None] ** torch.arange(3, dtype=torch.float64)
+    others = torch.stack([prod((node - nodes[nodes != node]).unbind(), start=torch.ones(())) for node in nodes])
+    infinity = torch.tensor([[0.0, 0.0, 1.0]], dtype=torch.float64)
+    single = torch.cat([powers / others[:, None], infinity])
+    return torch.kron(single, single)
 
 
-def from_tiles(tiles: Tensor) -> Tensor:
-    """(4, 4, B, h/4, w/4, C) to (B, C, h, w) in channels_last memory."""
-    _, _, b, rows, columns, c = tiles.shape
-    return tiles.permute(2, 3, 0, 4, 1, 5).reshape(b, rows * BLOCK, columns * BLOCK, c).permute(0, 3, 1, 2)
+FILTER = _filter_matrix()
+
+
+def suits(images: Tensor) -> bool:
+    """Whether fast convolution is for such images: on a CPU, in full precision, not compiled."""
+    if images.device.type != "cpu" or images.dtype not in (torch.float32, torch.float64):
+        return False
+    return not torch.compiler.is_compiling() and not torch.is_autocast_enabled("cpu")
 
 
 def transform_filter(weight: Tensor) -> Tensor:
@@ -62,132 +64,120 @@ def filter_gradient(gradient: Tensor) -> Tensor:
     return taps.view(3, 3, *gradient.shape[1:]).permute(3, 2, 0, 1).contiguous()
 
 
-def convolve(tiles: Tensor, filters: Tensor, bias: Tensor, workspace: Workspace) -> Tensor:
-    """3x3 convolution with zero padding of 1.
+def forward(maps: Tensor, filters: Tensor, bias: Tensor | None, result: Tensor, relu: bool = False) -> None:
+    """3x3 convolution with zero padding of 1, on all cores.
 
     Args:
-        tiles: (4, 4, B, h/4, w/4, I).
-        filters: from :func:`transform_filter`.
+        maps: (N, H, W, I), contiguous.
+        filters: from :func:`transform_filter`, (36, I, O).
         bias: (O,).
-        workspace: shared by calls that do not run at the same time, neither forward nor backward.
-
-    Returns:
-        (4, 4, B, h/4, w/4, O).
+        result: (N, H, W, O), contiguous, overwritten.
+        relu: with a ReLU behind it.
     """
-    if torch.is_grad_enabled():
-        result: Tensor = _Convolution.apply(tiles, filters, bias, workspace)
-        return result
-    return forward(tiles, filters, bias, workspace)
+    from octosr.nn import winograd_kernels as kernels  # Numba takes a third of a second to import
 
+    source, to = maps.detach().numpy(), result.detach().numpy()
+    added = torch.zeros(filters.shape[2], dtype=maps.dtype) if bias is None else bias.detach().contiguous()
 
-def transform_size(tiles: Tensor, out_channels: int) -> int:
-    """Numbers in the larger of the two transforms a convolution needs."""
-    blocks = math.prod(tiles.shape[2:5])
-    return 36 * blocks * max(tiles.shape[5], out_channels)
+    def some(blocks: range) -> None:
+        work = Workspace.of_this_thread(maps.dtype)
+        for first, count in _bands(blocks, filters):
+            patches = work.get("patches", (36, count, filters.shape[1]), maps)
+            products = work.get("products", (36, count, filters.shape[2]), maps)
+            kernels.data(source, first, patches.numpy())
+            torch.bmm(patches, filters, out=products)
+            kernels.output(products.numpy(), first, added.numpy(), relu, to)
 
-
-class _Convolution(torch.autograd.Function):
-    """Keeps the tiles, not their transform, which is twice as large and quickly made again."""
-
-    @staticmethod
-    def forward(ctx: Any, tiles: Tensor, filters: Tensor, bias: Tensor, workspace: Workspace) -> Tensor:
-        ctx.save_for_backward(tiles, filters)
-        ctx.workspace = workspace
-        return forward(tiles, filters, bias, workspace)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        tiles, filters = ctx.saved_tensors
-        grad_filters = torch.zeros_like(filters) if ctx.needs_input_grad[1] else None
-        grad_tiles = torch.empty_like(tiles) if ctx.needs_input_grad[0] else None
-        backward(gradient.contiguous(), tiles.contiguous(), filters, ctx.workspace, grad_filters, grad_tiles)
-        grad_bias = gradient.sum((0, 1, 2, 3, 4)) if ctx.needs_input_grad[2] else None
-        return grad_tiles, grad_filters, grad_bias, None
-
-
-def forward(
-    tiles: Tensor, filters: Tensor, bias: Tensor, work: Workspace, relu: bool = False, out: Tensor | None = None
-) -> Tensor:
-    """:func:`convolve` without autograd, on request with a ReLU behind it and into a tensor given."""
-    tiles = tiles.contiguous()
-    channels = filters.shape[2]
-    # Not a view: callers may overwrite it under autograd.
-    result = tiles.new_empty(*tiles.shape[:5], channels) if out is None else out
-    for images, rows in _bands(tiles, channels):
-        patches = transform_data(*_surrounded(tiles, images, rows), work)
-        products = work.get("products", (36, patches.shape[1], channels), tiles)
-        torch.bmm(patches, filters, out=products)
-        band = result[:, :, images, rows]
-        transform_output(products, band, work)
-        band.add_(bias)
-        if relu:
-            band.relu_()
-    return result
+    with torch.no_grad():
+        map_on_cores(some, _parts(block_count(maps)), maps.device)
 
 
 def backward(
     gradient: Tensor,
-    tiles: Tensor,
+    maps: Tensor,
     filters: Tensor,
-    work: Workspace,
-    grad_filters: Tensor | None,
-    grad_tiles: Tensor | None,
+    active: Tensor | None,
+    filters_gradient: Tensor | None,
+    bias_gradient: Tensor | None,
+    maps_gradient: Tensor | None,
 ) -> None:
-    """The gradients of :func:`convolve`, but for the bias's.
+    """The gradients of :func:`forward`; each core does images of its own.
 
     Args:
-        gradient: of the result, contiguous.
-        tiles, filters: what was convolved, contiguous.
-        work: see :func:`convolve`.
-        grad_filters: (36, I, O), to which the filters' gradient is added; None: not wanted.
-        grad_tiles: overwritten with the tiles' gradient; None: not wanted.
+        gradient: of the result, (N, H, W, O), contiguous.
+        maps, filters: what was convolved; maps contiguous.
+        active: the result, where it had a ReLU.
+        filters_gradient: (36, I, O), to which the filters' gradient is added; None: not wanted.
+        bias_gradient: (O,), likewise.
+        maps_gradient: (N, H, W, I), contiguous, overwritten; None: not wanted.
     """
-    for images, rows in _bands(tiles, filters.shape[2]):
-        products = transform_output_adjoint(gradient[:, :, images, rows], work)
-        if grad_filters is not None:
-            grad_filters.baddbmm_(transform_data(*_surrounded(tiles, images, rows), work).transpose(1, 2), products)
-        if grad_tiles is not None:
-            patches = work.get("patches", (36, products.shape[1], filters.shape[1]), tiles)
-            torch.bmm(products, filters.transpose(1, 2), out=patches)
-            _give_back(patches, grad_tiles, images, rows, work)
+    each = block_count(maps[:1])
+
+    def some(images: range) -> tuple[Tensor, Tensor | None]:
+        if maps_gradient is not None:
+            maps_gradient[images.start : images.stop].zero_()
+        return _backward_blocks(
+            range(images.start * each, images.stop * each), gradient, maps, filters, active,
+            filters_gradient is not None, maps_gradient,
+        )  # fmt: skip
+
+    with torch.no_grad():
+        for of_bias, of_filters in map_on_cores(some, _parts(len(maps)), maps.device):
+            if bias_gradient is not None:
+                bias_gradient.add_(of_bias)
+            if filters_gradient is not None and of_filters is not None:
+                filters_gradient.add_(of_filters)
 
 
-def _bands(tiles: Tensor, out_channels: int) -> Iterator[tuple[slice, slice]]:
-    """Images and block rows that are done together: several small images, or a part of the rows of one."""
-    _, _, count, rows, columns, channels = tiles.shape
-    blocks = max(1, BAND_NUMBERS // (36 * max(channels, out_channels)))
-    together = max(1, blocks // (rows * columns))
-    height = rows if rows * columns <= blocks else max(1, blocks // columns)
-    for images in _evenly(count, together):
-        for part in _evenly(rows, height):
-            yield images, part
+def _backward_blocks(
+    blocks: range,
+    gradient: Tensor,
+    maps: Tensor,
+    filters: Tensor,
+    active: Tensor | None,
+    of_filters: bool,
+    maps_gradient: Tensor | None,
+) -> tuple[Tensor, Tensor | None]:
+    """Gradients of the bias and, on request, of the filters from some blocks; the maps' is added to what is there."""
+    from octosr.nn import winograd_kernels as kernels
+    from octosr.nn import winograd_kernels_back as adjoints
+
+    work = Workspace.of_this_thread(maps.dtype)
+    bias_gradient, filters_gradient = maps.new_zeros(filters.shape[2]), None
+    outputs = gradient.new_empty(0, 0, 0, 0) if active is None else active.detach()
+    for first, count in _bands(blocks, filters):
+        products = work.get("products", (36, count, filters.shape[2]), maps)
+        patches = work.get("patches", (36, count, filters.shape[1]), maps)
+        adjoints.output_back(gradient.numpy(), outputs.numpy(), first, products.numpy(), bias_gradient.numpy())
+        if of_filters:
+            kernels.data(maps.detach().numpy(), first, patches.numpy())
+            if filters_gradient is None:
+                filters_gradient = torch.bmm(patches.mT, products)
+            else:
+                filters_gradient.baddbmm_(patches.mT, products)
+        if maps_gradient is not None:
+            torch.bmm(products, filters.detach().mT, out=patches)
+            adjoints.data_back(patches.numpy(), first, maps_gradient.numpy())
+    return bias_gradient, filters_gradient
 
 
-def _evenly(count: int, most: int) -> Iterator[slice]:
-    """The numbers up to ``count`` in as few slices of at most ``most`` as possible, of nearly equal size."""
-    parts = math.ceil(count / most)
-    for n in range(parts):
-        yield slice(n * count // parts, (n + 1) * count // parts)
+def block_count(maps: Tensor) -> int:
+    """How many blocks maps (N, H, W, C) have."""
+    count, height, width, _ = maps.shape
+    return count * -(-height // BLOCK) * -(-width // BLOCK)
 
 
-def _surrounded(tiles: Tensor, images: slice, part: slice) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """A band, and the lines of pixels above and below it; None at the rims of the image."""
-    above = tiles[3, :, images, part.start - 1] if part.start > 0 else None
-    below = tiles[0, :, images, part.stop] if part.stop < tiles.shape[3] else None
-    return tiles[:, :, images, part], above, below
+def _parts(count: int) -> list[range]:
+    """The numbers up to ``count``, for each core some."""
+    parts = max(1, min(torch.get_num_threads(), count))
+    edges = [count * n // parts for n in range(parts + 1)]
+    return [range(a, b) for a, b in pairwise(edges)]
 
 
-def _give_back(patches: Tensor, result: Tensor, images: slice, part: slice, work: Workspace) -> None:
-    """The adjoint of the data's transform for one band after the other, from the top, into ``result``.
-
-    A band gives to the last row of the band above, which is there, and to the first of the one below, which is not: a
-    copy of that is kept until it is.
-    """
-    above, below = transform_data_adjoint(patches, result[:, :, images, part], work)
-    top, bottom = part.start, part.stop
-    kept = work.get("below", tuple(below.shape), patches)
-    if top > 0:
-        result[3, :, images, top - 1].add_(above)
-        result[0, :, images, top].add_(kept)
-    if bottom < result.shape[3]:
-        kept.copy_(below)
+def _bands(blocks: range, filters: Tensor) -> Iterator[tuple[int, int]]:
+    """First and number of blocks that are done together, in bands of nearly equal size."""
+    most = max(LEAST_BLOCKS, BAND_NUMBERS // (36 * sum(filters.shape[1:])))
+    bands = -(-len(blocks) // most)
+    for n in range(bands):
+        first, last = (blocks.start + len(blocks) * m // bands for m in (n, n + 1))
+        yield first, last - first

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from octosr.degradation.resize import resize
 from octosr.techniques.dan.layout import load_official, to_official
-from octosr.techniques.dan.maps import TiledMaps, maps_for
+from octosr.techniques.dan.maps import FastMaps, maps_for
 from octosr.techniques.dan.network import DANNetwork
 from octosr.techniques.dan.network_v1 import build_v1
 from octosr.techniques.dan.network_v2 import build_v2
@@ -157,7 +157,7 @@ def test_outputs_and_gradients_equal_the_plain_form_with_autograd_everywhere(ver
     network = make(version, scale, features)
     lr = torch.rand(2, 3, *sides, dtype=torch.float64)
     hr = torch.rand(2, 3, sides[0] * scale, sides[1] * scale, dtype=torch.float64)
-    assert isinstance(maps_for(lr, features, True), TiledMaps) == (features == 48)
+    assert isinstance(maps_for(lr, features, True), FastMaps) == (features == 48)
 
     state = {name: value.requires_grad_() for name, value in to_official(network).items()}
     expected = reference(version, state, lr, scale, iterations=3)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from octosr.errors import ConfigError
 from octosr.nn.convolution import conv3x3, worthwhile
-from octosr.nn.winograd_transforms import suits
+from octosr.nn.winograd import suits
 from octosr.techniques.apa.activation import CLAMP, GAIN, leaky_clamp
 from octosr.techniques.apa.layers import EqualLinear, channels, low_precision_from, precisions, sides
 from octosr.techniques.apa.resample import conv_down, form_for, image_down

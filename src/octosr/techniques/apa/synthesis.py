@@ -14,7 +14,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from octosr.nn.winograd_transforms import suits
+from octosr.nn.winograd import suits
 from octosr.techniques.apa.activation import CLAMP, finish
 from octosr.techniques.apa.layers import EqualLinear, channels, low_precision_from, precisions, sides
 from octosr.techniques.apa.mapping import LATENT, Mapping

@@ -15,7 +15,7 @@ from octosr.degradation.resize import resize
 from octosr.nn import parallel
 from octosr.techniques.dan.composed import ComposedUpsampler, composed
 from octosr.techniques.dan.layers import upsampler, upsampler_reach
-from octosr.techniques.dan.maps import PlainMaps, TiledMaps, maps_for
+from octosr.techniques.dan.maps import FastMaps, PlainMaps, maps_for
 
 BICUBIC_REACH = 2
 """LR pixels that bicubic interpolation looks at around a pixel."""
@@ -106,9 +106,9 @@ class Restorer(nn.Module):
         x = maps.conv(self.fusion, self.restore(prepared, code))
         sr: Tensor
         if prepared.upscale is not None:
-            sr = prepared.upscale(maps.leave(x))
+            sr = prepared.upscale(x)
         else:
-            sr = self.upscale[1:](maps.leave(maps.conv(cast(nn.Conv2d, self.upscale[0]), x)))
+            sr = self.upscale[1:](maps.conv(cast(nn.Conv2d, self.upscale[0]), x))
         return sr if prepared.skip is None else sr + prepared.skip
 
 
@@ -174,7 +174,7 @@ class DANNetwork(nn.Module):
             final_estimate: estimate code and kernel again from the last SR image (training needs it). Otherwise
                 the code and kernel returned are those the SR image was restored with (kernel None if there is none).
         """
-        if parallel.worthwhile(lr) and isinstance(self.restorer.maps(lr), TiledMaps):
+        if parallel.worthwhile(lr) and isinstance(self.restorer.maps(lr), FastMaps):
 
             def part(lr: Tensor | None, code: Tensor | None) -> tuple[Tensor | None, ...]:
                 return tuple(self._alternate(cast(Tensor, lr), code, final_estimate))

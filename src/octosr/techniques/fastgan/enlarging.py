@@ -26,7 +26,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from octosr.cores import map_on_cores
-from octosr.nn.winograd_transforms import Workspace, suits
+from octosr.nn.winograd import suits
+from octosr.nn.workspace import Workspace
 
 BAND_NUMBERS = 2**18
 """Pixels of a band times channels of the result; there are nine products for each."""

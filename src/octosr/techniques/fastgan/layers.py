@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from octosr.nn.convolution import convolve
-from octosr.nn.winograd_transforms import suits
+from octosr.nn.winograd import suits
 from octosr.techniques.fastgan import enlarging
 
 SLOPE = 0.2

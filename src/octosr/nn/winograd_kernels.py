@@ -1,0 +1,114 @@
+"""The transforms of Winograd's filtering F(4x4, 3x3) as compiled loops, for :mod:`octosr.nn.winograd`.
+
+Imported where it is first used, see :mod:`octosr.compiled`. Maps are (N, H, W, C), contiguous. A block is 4x4 pixels of
+a map, and blocks are numbered through: image, block row, block column. What is outside the image is zero. Each
+transform is one of columns and one of rows, between which a block's numbers stay in a core's innermost cache.
+"""
+
+from __future__ import annotations
+
+from math import sqrt
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from octosr.compiled import compiled
+from octosr.nn.rows import Numbers, row_operation
+
+Array = npt.NDArray[Any]
+LOW, HIGH = sqrt(0.5), sqrt(2.0)
+"""The points, see :mod:`octosr.nn.winograd`: 0, both with either sign, and infinity."""
+
+
+def _data(d0: Numbers, d1: Numbers, d2: Numbers, d3: Numbers, d4: Numbers, d5: Numbers) -> list[Numbers]:
+    """B^T d."""
+    e, o = d4 - 2.0 * d2, LOW * d3 - HIGH * d1
+    f, p = d4 - 0.5 * d2, HIGH * d3 - LOW * d1
+    return [d0 - 2.5 * d2 + d4, e + o, e - o, f + p, f - p, d1 - 2.5 * d3 + d5]
+
+
+def _output(m0: Numbers, m1: Numbers, m2: Numbers, m3: Numbers, m4: Numbers, m5: Numbers) -> list[Numbers]:
+    """A^T m."""
+    s, d, t, u = m1 + m2, m1 - m2, m3 + m4, m3 - m4
+    return [m0 + s + t, LOW * d + HIGH * u, 0.5 * s + 2.0 * t, LOW**3 * d + HIGH**3 * u + m5]
+
+
+def _biased(*rows: Numbers) -> list[Numbers]:
+    return [value + rows[6] for value in _output(*rows[:6])]
+
+
+def _biased_relu(*rows: Numbers) -> list[Numbers]:
+    return [value.where_positive(value) for value in _biased(*rows)]
+
+
+_copy = row_operation([1], [1], lambda x: [x])
+_data_rows = row_operation([6], [6], _data)
+_output_rows = row_operation([6], [4], _output)
+_biased_rows = row_operation([6, 1], [4], _biased)
+_relu_rows = row_operation([6, 1], [4], _biased_relu)
+
+
+@compiled
+def data(maps: Array, first: int, patches: Array) -> None:
+    """B^T d B of the 6x6 patch d around each block.
+
+    Args:
+        maps: (N, H, W, C).
+        first: number of the first block.
+        patches: (36, blocks, C), overwritten.
+    """
+    _, height, width, size = maps.shape
+    columns, blocks = (width + 3) // 4, patches.shape[1]
+    each = (height + 3) // 4 * columns
+    half, inside = np.empty(36 * size, maps.dtype), np.empty(36 * size, maps.dtype)
+    source, to = maps.reshape(-1), patches.reshape(-1)
+    for n in range(blocks):
+        image, block = (first + n) // each, (first + n) % each
+        top, left = 4 * (block // columns) - 1, 4 * (block % columns) - 1
+        if top < 0 or left < 0 or top + 6 > height or left + 6 > width:
+            inside[:] = 0
+            for i in range(max(0, -top), min(6, height - top)):
+                for j in range(max(0, -left), min(6, width - left)):
+                    pixel = (image * height + top + i) * width + left + j
+                    _copy(source, pixel * size, 0, inside, (6 * i + j) * size, 0, size)
+            _data_rows(inside, 0, 6 * size, half, 0, 6 * size, 6 * size)
+        else:
+            pixel = (image * height + top) * width + left
+            _data_rows(source, pixel * size, width * size, half, 0, 6 * size, 6 * size)
+        for i in range(6):
+            place = (6 * i * blocks + n) * size
+            _data_rows(half, 6 * i * size, size, to, place, blocks * size, size)
+
+
+@compiled
+def output(products: Array, first: int, bias: Array, relu: bool, maps: Array) -> None:
+    """A^T M A of the products M of each block, plus the bias.
+
+    Args:
+        products: (36, blocks, O).
+        first: number of the first block.
+        bias: (O,).
+        relu: with a ReLU behind it.
+        maps: (N, H, W, O); the blocks' pixels are overwritten.
+    """
+    _, height, width, size = maps.shape
+    columns, blocks = (width + 3) // 4, products.shape[1]
+    each = (height + 3) // 4 * columns
+    half, whole = np.empty(24 * size, maps.dtype), np.empty(4 * size, maps.dtype)
+    source, to, added = products.reshape(-1), maps.reshape(-1), bias.reshape(-1)
+    for n in range(blocks):
+        image, block = (first + n) // each, (first + n) % each
+        top, left = 4 * (block // columns), 4 * (block % columns)
+        for j in range(6):
+            _output_rows(source, (j * blocks + n) * size, 6 * blocks * size, half, j * size, 6 * size, size)
+        some = min(4, width - left)
+        for i in range(min(4, height - top)):
+            pixel = ((image * height + top + i) * width + left) * size
+            target, place = (to, pixel) if some == 4 else (whole, 0)
+            if relu:
+                _relu_rows(half, 6 * i * size, size, added, 0, 0, target, place, size, size)
+            else:
+                _biased_rows(half, 6 * i * size, size, added, 0, 0, target, place, size, size)
+            if some < 4:
+                _copy(whole, 0, 0, to, pixel, 0, some * size)
