@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -12,10 +13,10 @@ from torch.autograd.function import once_differentiable
 from octosr.nn import winograd
 from octosr.nn.winograd import BLOCK, suits, transform_filter
 
-LEAST_CHANNELS, LEAST_SIDE = 48, 32
-"""What makes it worth the transforms; ``benchmarks/convolution.py`` measures it."""
-LEAST_SIDE_FROZEN, LEAST_BLOCKS_FROZEN = 16, 128
-"""Likewise where filters have no gradient: the least side, and the least number of blocks of all images together."""
+LEAST_CHANNELS = 48
+LEAST_BLOCKS, LEAST_BLOCKS_FROZEN = 64, 48
+"""Width and blocks, of all images together, that make it worth the transforms; a gradient of wide filters is worth it
+for more blocks only, a fourth of the channels. ``benchmarks/convolution.py`` measures it."""
 
 
 def worthwhile(x: Tensor, outputs: int, frozen: bool = False) -> bool:
@@ -26,12 +27,11 @@ def worthwhile(x: Tensor, outputs: int, frozen: bool = False) -> bool:
         outputs: channels that come out.
         frozen: the filters have no gradient.
     """
-    height, width = x.shape[-2:]
-    if min(x.shape[1], outputs) < LEAST_CHANNELS:
+    channels = min(x.shape[1], outputs)
+    if channels < LEAST_CHANNELS or not suits(x):
         return False
-    many = len(x) * height * width >= LEAST_BLOCKS_FROZEN * BLOCK**2
-    least = LEAST_SIDE_FROZEN if frozen and many else LEAST_SIDE
-    return min(height, width) >= least and suits(x)
+    blocks = len(x) * math.prod(-(-side // BLOCK) for side in x.shape[-2:])
+    return blocks >= (LEAST_BLOCKS_FROZEN if frozen else max(LEAST_BLOCKS, channels // 4))
 
 
 def conv3x3(x: Tensor, weight: Tensor, bias: Tensor | None = None, relu: bool = False) -> Tensor:

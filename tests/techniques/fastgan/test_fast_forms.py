@@ -50,9 +50,9 @@ def test_both_networks_equal_their_plain_forms_with_all_gradients(
         inner = getattr(module, name)
         monkeypatch.setattr(module, name, lambda *inputs: (used.append(name), inner(*inputs))[1])
 
-    for module, side in ((enlarging, 1), (convolution, 4)):
+    for module, least in ((enlarging, "LEAST_SIDE"), (convolution, "LEAST_BLOCKS")):
         monkeypatch.setattr(module, "LEAST_CHANNELS", 1)
-        monkeypatch.setattr(module, "LEAST_SIDE", side)
+        monkeypatch.setattr(module, least, 1)
     spied(enlarging, "doubling_conv")
     spied(convolution, "conv3x3")
     spied(layers._Gate, "apply")

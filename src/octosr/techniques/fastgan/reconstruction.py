@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ from octosr.errors import MissingWeightsError
 from octosr.lpips_network import ADDRESS, BACKBONES, load_lpips
 from octosr.nn.convolution import convolve
 from octosr.techniques.fastgan.discriminator import crop_quadrant
+from octosr.techniques.fastgan.feature_distance import feature_distance
 from octosr.techniques.fastgan.layers import pixel_by_pixel
 
 Reconstructions = tuple[Tensor, Tensor, Tensor]
@@ -57,10 +59,10 @@ class Perceptual(nn.Module):
         self.backbone: nn.Module = network.net  # type: ignore[assignment]
         heads: nn.ModuleList = network.lins  # type: ignore[assignment]
         self.heads = nn.ParameterList(next(head.parameters()) for head in heads)
-        for part in list(self.backbone.modules()):
-            for name, layer in part.named_children():
-                if isinstance(layer, nn.Conv2d):
-                    setattr(part, name, _Convolution(layer))
+        for part in [part for part in self.backbone.modules() if isinstance(part, nn.Sequential)]:
+            for n, (layer, follower) in enumerate(pairwise(part)):
+                if isinstance(layer, nn.Conv2d) and isinstance(follower, nn.ReLU):
+                    part[n], part[n + 1] = _ConvolutionReLU(layer), nn.Identity()
         self.requires_grad_(False).eval()
 
     def forward(self, made: Reconstructions, targets: tuple[Tensor, Tensor]) -> Tensor:
@@ -68,28 +70,27 @@ class Perceptual(nn.Module):
         size = len(targets[0])
         with torch.no_grad():
             known = self._features(torch.cat(targets))
-        total = torch.zeros(size, device=made[0].device, dtype=made[0].dtype)
-        for head, ours, theirs in zip(self.heads, self._features(torch.cat(made)), known, strict=True):
-            whole, part = theirs.split(size)
-            difference = (ours - torch.cat((whole, whole, part))).square()
-            # Means over pixels first, then a head's weighted sum over channels, which is linear.
-            total = total + (difference.mean((2, 3)) * head.flatten()).sum(1).view(3, size).sum(0)
-        return total
+        places = [*range(size), *range(size), *range(size, 2 * size)]  # whole, whole, quadrant
+        found = [
+            feature_distance(ours, theirs, places, head.flatten())
+            for head, ours, theirs in zip(self.heads, self._features(torch.cat(made)), known, strict=True)
+        ]
+        return torch.stack(found).sum(0).view(3, size).sum(0)
 
     def _features(self, images: Tensor) -> list[Tensor]:
-        maps = self.backbone(pixel_by_pixel(self.scaling(images)))
-        return [x / (torch.linalg.vector_norm(x, dim=1, keepdim=True) + 1e-10) for x in maps]
+        maps: list[Tensor] = self.backbone(pixel_by_pixel(self.scaling(images)))
+        return maps
 
 
-class _Convolution(nn.Module):
-    """One of VGG's, all 3x3, done in the fastest way there is for the images at hand."""
+class _ConvolutionReLU(nn.Module):
+    """One of VGG's convolutions, all 3x3, in the fastest way for the images at hand, and the ReLU behind it."""
 
     def __init__(self, layer: nn.Conv2d) -> None:
         super().__init__()
         self.weight, self.bias = layer.weight, layer.bias
 
     def forward(self, x: Tensor) -> Tensor:
-        return convolve(x, self.weight, self.bias)
+        return convolve(x, self.weight, self.bias, relu=True)
 
 
 def load_perceptual(weights: str | Path | None) -> Perceptual:
