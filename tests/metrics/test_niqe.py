@@ -12,7 +12,7 @@ from octosr.metrics.checks import UnscorableImageError
 from octosr.metrics.functional import block_count, fit_niqe, niqe, niqe_detailed
 from octosr.metrics.functional.niqe import FULL_RANK_BLOCKS
 from octosr.metrics.niqe import Niqe
-from octosr.metrics.niqe_engine import blocks, maps
+from octosr.metrics.niqe_engine import blocks
 from octosr.metrics.niqe_engine.variants import VARIANTS
 from octosr.metrics.parameters import pristine_model
 
@@ -82,26 +82,11 @@ def test_layout_type_and_number_of_threads_change_nothing(variant):
 
 
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
-def test_whole_images_at_once_give_what_rows_of_blocks_do(variant):
+def test_tensors_give_what_loops_do(variant):
     """The way of accelerators, walked on the CPU."""
     images, color_space = textured(3, 300, 300), variant.color_spaces[0]
     expected = blocks.image_features(images, variant, color_space)
-    scales = blocks._of_group(images[..., :288, :288], variant, color_space, sharpness=True)
-    found = blocks._features(scales, len(images), variant)
-    for one, other in zip(found, expected, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-12, atol=0)
-
-
-@pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
-def test_tensors_give_what_arrays_do(variant, monkeypatch):
-    """The operations of accelerators, which compute with tensors of PyTorch, on the CPU."""
-    images, color_space = textured(2, 200, 200), variant.color_spaces[0]
-    expected = blocks.image_features(images, variant, color_space)
-    stay = []
-    for module in (blocks, maps):
-        monkeypatch.setattr(module, "as_array", lambda x: stay.append(x) or x)
-    scales = blocks._of_group(images[..., :192, :192], variant, color_space, sharpness=True)
-    assert stay
+    scales = blocks._with_tensors(images[..., :288, :288], variant, color_space, sharpness=True)
     found = blocks._features(scales, len(images), variant)
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-6)

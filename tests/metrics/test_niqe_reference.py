@@ -15,7 +15,9 @@ from torch import Tensor
 
 from octosr.metrics.functional import niqe
 from octosr.metrics.niqe_engine.blocks import image_features
-from octosr.metrics.niqe_engine.maps import gaussian_taps, halved, luma
+from octosr.metrics.niqe_engine.cpu import half_map, luma_map
+from octosr.metrics.niqe_engine.filters import gaussian_taps
+from octosr.metrics.niqe_engine.maps import bordered, halved, luma
 from octosr.metrics.niqe_engine.variants import VARIANTS
 from octosr.metrics.parameters import pristine_model
 
@@ -120,25 +122,30 @@ def test_equals_pyiqa(photographs: list[np.ndarray], color_space: str, border: i
 
 
 def test_luma_of_the_study_is_pillows() -> None:
-    rgb = np.random.default_rng(0).integers(0, 256, (200, 300, 3), np.uint8)
+    rgb, study = np.random.default_rng(0).integers(0, 256, (200, 300, 3), np.uint8), VARIANTS["niqe_study"]
+    expected = np.pad(np.asarray(Image.fromarray(rgb).convert("L")), 3)
     side_by_side = as_batch(rgb)
     for images in (side_by_side, side_by_side.contiguous()):
-        ours = luma(images, "pillow_l", VARIANTS["niqe_study"])[0].numpy()
-        np.testing.assert_array_equal(ours, np.pad(np.asarray(Image.fromarray(rgb).convert("L")), 3))
+        np.testing.assert_array_equal(luma(images, "pillow_l", study)[0].numpy(), expected)
+        np.testing.assert_array_equal(luma_map(images[0], study, "pillow_l").numpy(), expected)
 
 
 def test_half_size_of_the_study_is_pillows() -> None:
-    image = np.random.default_rng(0).integers(0, 256, (192, 288)).astype(np.float32)
-    ours = halved(torch.from_numpy(image)[None], VARIANTS["niqe_study"])[0].numpy()
-    np.testing.assert_array_equal(ours, np.asarray(Image.fromarray(image).resize((144, 96))))
+    image, study = np.random.default_rng(0).integers(0, 256, (192, 288)).astype(np.float32), VARIANTS["niqe_study"]
+    expected = np.asarray(Image.fromarray(image).resize((144, 96)))
+    x = torch.from_numpy(image)[None]
+    np.testing.assert_array_equal(halved(x, study)[0].numpy(), expected)
+    np.testing.assert_array_equal(half_map(bordered(x, study)[0], study).numpy(), np.pad(expected, 3))
 
 
 def test_half_size_of_the_others_is_matlabs(slow: ModuleType) -> None:
     image = np.random.default_rng(0).integers(0, 256, (96, 192)).astype(np.float32)
     expected = slow.half_matrix(96) @ image @ slow.half_matrix(192).T
     for name in ("niqe", "niqe_basicsr"):
-        ours = halved(torch.from_numpy(image)[None], VARIANTS[name])[0].numpy()
-        np.testing.assert_allclose(ours, expected, atol=1e-4)
+        x, variant = torch.from_numpy(image)[None], VARIANTS[name]
+        np.testing.assert_allclose(halved(x, variant)[0].numpy(), expected, atol=1e-4)
+        half = half_map(bordered(x, variant)[0], variant).numpy()
+        np.testing.assert_allclose(half, np.pad(expected, 3, mode="edge"), atol=1e-4)
 
 
 def test_taps() -> None:

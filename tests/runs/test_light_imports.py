@@ -86,19 +86,27 @@ def test_a_cell_imports_nothing_heavy_and_finds_it_when_it_needs_it() -> None:
 
 
 def test_eval_with_niqe_loads_only_what_it_uses(tmp_path: Path) -> None:
-    """Nor anything of scipy before the first image is enlarged; NIQE then needs a function of it."""
+    """Nor anything of scipy or Numba before the first image is enlarged, nor of Numba if all is done already."""
     (tmp_path / "photos").mkdir()
     pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "photos" / "one.png")
     settings = ["technique=bicubic", "dataset=more/folder", f"dataset.path={tmp_path}/photos", "metrics=niqe"]
     settings += ["hardware=cpu", "logger=none", f"output_root={tmp_path}/out"]
-    done = subprocess.run(
-        [sys.executable, "-c", EVAL, *settings], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    before, after = (set(names) for names in json.loads((tmp_path / "modules.json").read_text()))
+
+    def modules() -> list[set[str]]:
+        done = subprocess.run(
+            [sys.executable, "-c", EVAL, *settings], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        return [set(names) for names in json.loads((tmp_path / "modules.json").read_text())]
+
+    before, after = modules()
     assert "octosr.runs.evaluate" in before
     assert [path.name for path in (tmp_path / "out" / "hr").rglob("*.png")] == ["one.png"]
     assert not after & NEVER
-    assert not {name for name in before if name.partition(".")[0] == "scipy"}
-    assert "scipy.special" in after
+    assert not {name for name in before if name.partition(".")[0] in ("scipy", "numba")}
+    assert {"scipy.special", "numba"} < after
+    before, after = modules()
+    assert not before, "all is done already"
+    assert "octosr.runs.evaluate" in after
+    assert "numba" not in after

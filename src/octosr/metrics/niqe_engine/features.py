@@ -10,12 +10,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from octosr.metrics.niqe_engine.arrays import Array, dots, empty, float64, library, signs, total, windows
 from octosr.metrics.niqe_engine.variants import Variant
 
 FEATURES = 36
 MAPS = 5
 """Fits a block and scale: the coefficients, then their products with the left, upper and two diagonal neighbours."""
+SHIFTS = ((0, 0), (0, 1), (1, 0), (1, 1), (1, -1))
+"""Rows and columns by which the neighbours of each fit are moved."""
 
 
 class Fits(NamedTuple):
@@ -35,72 +36,42 @@ class Fits(NamedTuple):
     margin: Tensor
 
 
-def block_moments(coefficients: Array) -> Array:
+class Strips(NamedTuple):
+    """What is known of N rows of blocks at one scale.
+
+    Attributes:
+        moments: float64 (N, columns, 5, 5), see :func:`block_moments`.
+        sharpness: float64 (N, columns), or (N, 0).
+        coefficients: (N, columns, side, side), or (0, ...) where nobody asks for them.
+    """
+
+    moments: Tensor
+    sharpness: Tensor
+    coefficients: Tensor
+
+
+def block_moments(coefficients: Tensor) -> Tensor:
     """Sums over each block from which its features follow.
 
-    The neighbour of a block's first column is its last one, and the same with rows. For a product p of neighbours x and
-    y, sum|p|, sum p^2, sum p|p|, sum sign(p) and the number of p that are not 0 are the scalar products of |x| and |y|,
-    x^2 and y^2, x|x| and y|y|, and so on, so they need no passes of their own over the products.
+    The neighbour of a block's first column is its last one, and the same with rows.
 
     Sums are in the type of the coefficients; of float32 coefficients that leaves an error of about 1e-7 of a block's
     sum, and none in the counts, which are whole numbers.
 
     Args:
-        coefficients: contiguous blocks, (..., side, side).
+        coefficients: blocks, (..., side, side).
 
     Returns:
-        float64, (..., 5 maps, 5 sums in the order above).
+        float64, (..., 5 maps, 5 sums): of each map p sum|p|, sum p^2, sum p|p|, sum sign(p), and the number of p that
+        are not 0.
     """
-    xp, side = library(coefficients), coefficients.shape[-1]
-    size = side * side
-    x = coefficients.reshape(*coefficients.shape[:-2], -1)
-    powers = empty(x, (4, *x.shape[:-1], size + side + 1))
-    magnitude, square, signed, sign = powers[..., :size]
-    xp.abs(x, out=magnitude)
-    xp.multiply(x, x, out=square)
-    xp.multiply(x, magnitude, out=signed)
-    signs(x, out=sign)
-    sums = _neighbour_sums(powers, side)
-    if bool((dots(sign, sign) == size).all()):  # as in nearly all real images: there is no 0 to count
-        counts = xp.full_like(sums[:1], size)
-    else:
-        counts = _neighbour_sums(xp.abs(powers[3:]), side)
-    return xp.moveaxis(xp.concatenate([sums, counts]), 0, -1)
-
-
-def _neighbour_sums(values: Array, side: int) -> Array:
-    """Sums over blocks of values, and of their products with the left, upper, upper left and upper right neighbours.
-
-    With the rows of a block one after another in a ring, neighbours lie 1, side, side + 1 and side - 1 places before a
-    value, but for those beyond the left or right border, which lie a row further or less far. So each sum is a scalar
-    product of a block with itself, moved along the ring, and a correction by the two outer columns.
-
-    Args:
-        values: (..., side*side + side+1), rows of a block one after another, and then room for the first values again.
-        side: of the blocks.
-
-    Returns:
-        float64, (..., 5).
-    """
-    xp, size = library(values), side * side
-    values[..., size:] = values[..., : side + 1]
-    ring, first, last = values[..., :size], values[..., 0:size:side], values[..., side - 1 : size : side]
-
-    def around(places: int) -> Array:
-        return dots(values[..., places : places + size], ring)
-
-    # Products of the first column with the last one, of which row i - 2, i - 1, i or i + 1 stands beside row i.
-    beside_each = windows(xp.concatenate([last[..., -2:], last, last[..., :1]], -1), -1, side, 1)
-    products = (beside_each @ first[..., None])[..., 0]
-    two_above, above, beside, below = (float64(products[..., place]) for place in range(4))
-    sums = (
-        total(ring),
-        around(1) - above + beside,
-        float64(around(side)),
-        around(side + 1) - two_above + above,
-        around(side - 1) - beside + below,
-    )
-    return xp.stack(sums, -1)
+    sums = []
+    for shift in SHIFTS:
+        p = coefficients * coefficients.roll(shift, (-2, -1)) if any(shift) else coefficients
+        magnitude = p.abs()
+        maps = (magnitude, p * p, p * magnitude, p.sign(), p != 0)
+        sums.append(torch.stack([values.flatten(-2).sum(-1).double() for values in maps], -1))
+    return torch.stack(sums, -2)
 
 
 def fitted(moments: Tensor, sides: tuple[int, ...], variant: Variant) -> Fits:

@@ -1,8 +1,4 @@
-"""Short filters along rows or columns.
-
-PyTorch has no fast float64 convolution on CPUs. What is summed for one place does not depend on how many images or rows
-are filtered at once.
-"""
+"""The taps of both filters, and how tensors are filtered along rows or columns."""
 
 from __future__ import annotations
 
@@ -10,61 +6,59 @@ import math
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
+import torch
+from torch import Tensor
 
-from octosr.metrics.niqe_engine.arrays import Array, windows
-from octosr.metrics.niqe_engine.variants import BLOCK
+from octosr.metrics.niqe_engine.variants import Variant
 
-MOST_ROWS = 1024
-"""BLAS uses all cores on matrices of more rows, which here only makes them wait for each other."""
+RADIUS = 3
+SIGMA = 7 / 6
+HALF_TAPS = tuple(n / 256 for n in (-3, -9, 29, 111, 111, 29, -9, -3))
+"""The cubic kernel (a = -1/2), widened by 2 against aliasing, at the places it takes when a side is halved."""
 
 
-def filtered(x: Array, taps: tuple[float, ...], dim: int, step: int = 1, memory: Array | None = None) -> Array:
-    """Weighted sums at every place, or every ``step``-th, along one of the last two dimensions that has them all.
+@lru_cache(maxsize=8)
+def gaussian_taps(variant: Variant) -> tuple[float, ...]:
+    """The 7 taps of the local mean.
 
-    On a CPU a few neighbouring sums at a time are a product with a small band matrix, whose zeros cost less than what
-    sums of shifted slices read and write. NumPy's, because PyTorch's takes twice as long on matrices that small.
+    In exactly flat areas the coefficients are 0 but for the error of the taps' sum, and their signs decide whether a
+    block has all features. ``float32_sum`` therefore has the sum of pyiqa's 49 taps, which are rounded to float32.
+    """
+    offsets = np.arange(-RADIUS, RADIUS + 1)
+    if variant.taps == "float32":  # as NumPy 2 computes with float32 scalars
+        sigma2 = np.float32(SIGMA) * np.float32(SIGMA)
+        taps = np.exp(np.float32(-0.5) * (offsets**2).astype(np.float32) / sigma2)
+        total = np.float32(1)
+        for tap in taps[RADIUS + 1 :]:
+            total = total + np.float32(2) * tap
+        return tuple(float(tap / total) for tap in taps)
+    taps = np.exp(-0.5 * (offsets / SIGMA) ** 2)
+    taps /= taps.sum()
+    if variant.taps == "float32_sum":
+        taps *= math.sqrt(np.outer(taps, taps).astype(np.float32).astype(np.float64).sum())
+    return tuple(float(tap) for tap in taps)
+
+
+def filtered(x: Tensor, taps: tuple[float, ...], dim: int, step: int = 1) -> Tensor:
+    """Weighted sums, tap after tap, at every place, or every ``step``-th, along a dimension that has them all.
 
     Args:
-        x: float32 or float64, (..., H, W), contiguous.
+        x: float32 or float64.
         taps: the weights of values one after another.
-        dim: -2 or -1.
+        dim: along which.
         step: how far the places lie apart.
-        memory: contiguous, of the type of x and large enough: may be written over instead of memory of its own.
 
     Returns:
-        of the type of x, (H or W - taps) // step + 1 long in ``dim``.
+        of the type of x, (size - taps) // step + 1 long in ``dim``.
 
-    >>> filtered(np.arange(8.0)[None], (0.5, 0.5), -1, step=2)
-    array([[0.5, 2.5, 4.5, 6.5]])
+    >>> filtered(torch.arange(8.0), (0.5, 0.5), 0, step=2)
+    tensor([0.5000, 2.5000, 4.5000, 6.5000])
     """
-    if not isinstance(x, np.ndarray):
-        shifted = x.unfold(dim, len(taps), step).unbind(-1)
-        result = shifted[0] * taps[0]
-        for values, tap in zip(shifted[1:], taps[1:], strict=True):
+    shifted = x.unfold(dim, len(taps), step).unbind(-1)
+    result = shifted[0] * taps[0]
+    for values, tap in zip(shifted[1:], taps[1:], strict=True):
+        if x.dtype == torch.float64:
             result.add_(values, alpha=tap)
-        return result
-    size = (x.shape[dim] - len(taps)) // step + 1
-    count = math.gcd(size, 4 if dim == -2 else 8)
-    band = _band(taps, count, step, x.dtype.name)
-    parts = windows(x, dim, band.shape[1], step * count)
-    shape = list(x.shape)
-    shape[dim] = size
-    result = np.empty(shape, x.dtype) if memory is None else memory.ravel()[: math.prod(shape)].reshape(shape)
-    if dim == -2:  # (count, k) @ (..., parts, k, W)
-        np.matmul(band, parts.swapaxes(-1, -2), out=result.reshape(*shape[:-2], -1, count, shape[-1]))
-    else:  # (groups, parts, rows, k) @ (k, count)
-        rows = math.prod(shape[:-1])
-        rows = rows if rows <= MOST_ROWS else math.gcd(shape[-2], BLOCK)
-        sums = result.reshape(-1, rows, size // count, count)
-        np.matmul(parts.reshape(-1, rows, *parts.shape[-2:]).swapaxes(1, 2), band.T.copy(), out=sums.swapaxes(1, 2))
+        else:
+            result += values * tap  # rounded twice, as the public code does
     return result
-
-
-@lru_cache(maxsize=32)
-def _band(taps: tuple[float, ...], count: int, step: int, dtype: str) -> npt.NDArray[np.floating]:
-    """The matrix (count, all values they take) of neighbouring sums."""
-    band = np.zeros((count, step * (count - 1) + len(taps)), dtype)
-    for row in range(count):
-        band[row, step * row : step * row + len(taps)] = taps
-    return band

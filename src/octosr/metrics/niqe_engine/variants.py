@@ -7,7 +7,7 @@ from typing import Literal
 
 from octosr.errors import ConfigError, nearest
 
-ENGINE_VERSION = "1"
+ENGINE_VERSION = "2"
 """Part of every score's definition; goes up whenever a value could change."""
 BLOCK = 96
 """Side in pixels of the blocks that features are computed on, at full size; half of it at half size."""
