@@ -9,7 +9,7 @@ import torch
 
 from octosr.errors import OctoSRError
 from octosr.metrics.base import ImageMetric
-from octosr.metrics.checks import UnscorableImageError, _precision_settings, exact_arithmetic
+from octosr.metrics.checks import UnscorableImageError, _precision_settings, check_images, exact_arithmetic
 
 
 class Brightness(ImageMetric):
@@ -131,6 +131,25 @@ def test_wrong_images_are_quoted(bad, quoted):
         Brightness().score(bad)
     assert isinstance(caught.value, OctoSRError)
     assert isinstance(caught.value, ValueError)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    ("value", "taken"),
+    [
+        *[(value, True) for value in (0.0, -0.0, 1.0, 5e-7, -5e-7, 1 + 5e-7)],
+        *[(value, False) for value in (-2e-6, 1 + 2e-6, float("nan"), -float("nan"), -float("inf"))],
+    ],
+)
+def test_the_range_holds_for_every_single_value(value, taken, dtype):
+    x = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0)).to(dtype)
+    x[1, 2, 3, 4] = value
+    if taken:
+        check_images(x, "brightness")
+        return
+    with pytest.raises(UnscorableImageError) as caught:
+        check_images(x, "brightness")
+    assert caught.value.positions == (1,)
 
 
 def test_the_bad_image_of_a_batch_is_named():

@@ -48,9 +48,10 @@ def luma_map(image: Tensor, variant: Variant, color_space: str) -> Tensor:
     extent = 1 + sum((size - 1) * stride for size, stride in zip(image.shape, image.stride(), strict=True))
     memory, out = image.as_strided((extent,), (1,)).numpy(), result.numpy()
     channel, row, column = image.stride()
+    fused = fused_products() if color_space == "yiq" else 0
 
     def work(first: int, last: int) -> None:
-        luma_rows(memory, (channel, row, column), first, last, way[color_space], fused_products(), out)
+        luma_rows(memory, (channel, row, column), first, last, way[color_space], fused, out)
 
     _by_rows(work, image.shape[1])
     set_border_(result[None], variant)
