@@ -87,7 +87,7 @@ class Cluster:
 
     def call(self, *command: str, check: bool = True) -> str:
         """What a SLURM command prints."""
-        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=300, check=False)
         assert done.returncode == 0 or not check, (command, done.stderr)
         return done.stdout
 
@@ -102,7 +102,7 @@ class Cluster:
         for process in reversed(self._processes):
             process.send_signal(signal.SIGTERM)
             try:
-                process.wait(10)
+                process.wait(30)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -114,7 +114,7 @@ class Cluster:
             process = subprocess.Popen([program, *arguments], env=self.environment, stdout=output, stderr=output)
         self._processes.append(process)
 
-    def _wait_for(self, ready: object, name: str, seconds: float = 20.0) -> None:
+    def _wait_for(self, ready: object, name: str, seconds: float = 120.0) -> None:
         assert callable(ready)
         deadline = time.monotonic() + seconds
         while not ready():
