@@ -1,4 +1,4 @@
-"""The Frechet distance of two sets of features (Heusel et al. 2017, eq. 6), by way of the images, not of the features."""
+"""The Frechet distance of two sets of features (Heusel et al. 2017, eq. 6), from the images and not the features."""
 
 from __future__ import annotations
 
