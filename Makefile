@@ -25,7 +25,7 @@ demo: $(VENV)/.base   ## train a small DAN on embedded photographs, compare it w
 	$(BIN)/python demo.py
 
 test: $(VENV)/.dev    ## all tests, two files at a time
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.dev    ## style, types, import contract
 	$(BIN)/ruff check .

@@ -7,6 +7,11 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+# Before PyTorch and NumPy are loaded, here and in every process that a test starts. What tests compute is small: two
+# threads would wait for each other most of the time, and with a worker of xdist on every core, all of it. Tests of work
+# shared out over threads ask for ``threads`` or ``two_threads``; OMP_NUM_THREADS=2 runs all the others so too.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
@@ -73,19 +78,22 @@ def _smooth_images(count: int, height: int, width: int, seed: int = 0) -> Tensor
     return images.mul(255).round().div(255)
 
 
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """Two threads that share a convolution of a few pixels wait for each other, on a busy machine most of the time."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+@pytest.fixture(autouse=True)
+def _threads_put_back() -> Iterator[None]:
+    """A test may set the number of PyTorch's threads."""
+    before = torch.get_num_threads()
     yield
-    torch.set_num_threads(threads)
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def two_threads() -> None:
+    """The test runs with two threads: ``map_on_cores`` and the like share their work out."""
+    torch.set_num_threads(2)
 
 
 @pytest.fixture(params=[1, 2])
-def threads(request: pytest.FixtureRequest) -> Iterator[int]:
+def threads(request: pytest.FixtureRequest) -> int:
     """The test runs with one thread, and again with two."""
-    before = torch.get_num_threads()
     torch.set_num_threads(request.param)
-    yield request.param
-    torch.set_num_threads(before)
+    return int(request.param)

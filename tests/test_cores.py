@@ -10,33 +10,28 @@ import torch
 from octosr.cores import map_on_cores, on_one_core
 
 CPU = torch.device("cpu")
+pytestmark = pytest.mark.usefixtures("two_threads")
 
 
 def test_results_are_in_order_and_jobs_run_in_other_threads_with_one_thread_each() -> None:
     here = threading.get_ident()
     found = map_on_cores(lambda n: (n * n, threading.get_ident(), torch.get_num_threads()), range(8), CPU)
     assert [square for square, _, _ in found] == [n * n for n in range(8)]
-    if torch.get_num_threads() > 1:
-        assert all(thread != here for _, thread, _ in found)
-        assert {threads for _, _, threads in found} == {1}
+    assert all(thread != here for _, thread, _ in found)
+    assert {threads for _, _, threads in found} == {1}
 
 
 def test_a_job_on_one_core_has_one_thread_and_the_callers_modes() -> None:
     def state() -> tuple[int, bool, bool]:
         return torch.get_num_threads(), torch.is_grad_enabled(), torch.is_inference_mode_enabled()
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        assert on_one_core(state, CPU) == (1, True, False)
-        assert on_one_core(threading.get_ident, CPU) != threading.get_ident()
-        with torch.inference_mode():
-            assert on_one_core(state, CPU) == (1, False, True)
-        assert torch.get_num_threads() == 2
-        with pytest.raises(ZeroDivisionError):
-            on_one_core(lambda: 1 / 0, CPU)
-    finally:
-        torch.set_num_threads(before)
+    assert on_one_core(state, CPU) == (1, True, False)
+    assert on_one_core(threading.get_ident, CPU) != threading.get_ident()
+    with torch.inference_mode():
+        assert on_one_core(state, CPU) == (1, False, True)
+    assert torch.get_num_threads() == 2
+    with pytest.raises(ZeroDivisionError):
+        on_one_core(lambda: 1 / 0, CPU)
 
 
 def test_modes_of_the_caller_hold_in_the_jobs() -> None:

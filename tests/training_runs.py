@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -45,24 +44,23 @@ def same(one: dict[str, Any], two: dict[str, Any]) -> None:
 
 
 def started(settings: Sequence[str]) -> subprocess.Popen[str]:
-    """``python train.py SETTINGS``, on one thread a process."""
+    """``python train.py SETTINGS``."""
     return subprocess.Popen(
-        [sys.executable, "train.py", *settings], cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+        [sys.executable, "train.py", *settings], cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
 
 
 def trained(settings: Sequence[str]) -> None:
     """Run ``python train.py SETTINGS`` to its end."""
     process = started(settings)
-    _, errors = process.communicate(timeout=250)
+    _, errors = process.communicate(timeout=400)
     assert process.returncode == 0, errors[-3000:]
 
 
 def killed(settings: Sequence[str], out: Path, technique: str) -> int:
     """Run ``python train.py SETTINGS``, kill it after its first checkpoint; the images that a checkpoint has seen."""
     process = started(settings)
-    deadline = time.monotonic() + 200
+    deadline = time.monotonic() + 400
     while not _place(out, technique).is_file() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)

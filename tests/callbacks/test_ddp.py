@@ -25,7 +25,7 @@ def scenarios(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict
         env=environment,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]

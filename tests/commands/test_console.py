@@ -56,7 +56,7 @@ def python(*arguments: str, folder: Path, **environment: str) -> subprocess.Comp
         env=os.environ | environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
 
@@ -144,7 +144,7 @@ def test_completion_in_bash(tmp_path: Path) -> None:
         complete -p octosr 2> /dev/null || echo gone
     """
     done = subprocess.run(
-        ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+        ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.stdout.splitlines() == [
         "complete -o nospace -F _octosr_complete octosr",

@@ -47,16 +47,16 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     offline = ["--no-deps", "--no-index"]
     build = [*pip, "wheel", str(ROOT), *offline, "--no-build-isolation", "-w", str(folder / "dist")]
-    subprocess.run(build, check=True, cwd=folder, timeout=200)
+    subprocess.run(build, check=True, cwd=folder, timeout=600)
     (wheel,) = (folder / "dist").glob("octosr-*.whl")
-    subprocess.run([*pip, "install", str(wheel), *offline, "--target", str(folder / "site")], check=True, timeout=200)
+    subprocess.run([*pip, "install", str(wheel), *offline, "--target", str(folder / "site")], check=True, timeout=600)
     return folder / "site"
 
 
 def run(installed: Path, folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONPATH": str(installed), "COLUMNS": "160", "NO_COLOR": "1"}
     return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=250, check=False
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600, check=False
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -94,22 +93,19 @@ def test_published_weights_are_gone_on_with_and_keep_their_kernels(
 
 
 @pytest.mark.slow
-def test_two_processes_train_as_one(tmp_path: Path, demo_cache: Path) -> None:
+def test_two_processes_train_as_one(tmp_path: Path, demo_cache: Path, composer: Composer) -> None:
     build_standins(tmp_path / "data", ["isaid"], build_demo(demo_cache), count=4)
-    for name, hardware, batch in (("one", "cpu", 4), ("two", "ddp_cpu", 2)):
+
+    def settings(name: str, hardware: str, batch: int) -> tuple[str, ...]:
         where = ("dataset=isaid", f"data.root={tmp_path / 'data'}", f"output_root={tmp_path / name}")
         # The calibration groups the crops of a process: fours here, twos there.
         how = (f"hardware={hardware}", f"data.batch_size={batch}", "trainer.limit_val_batches=0", "trainer.max_steps=8")
-        done = subprocess.run(
-            [sys.executable, "train.py", *TINY, *where, *how],
-            cwd=ROOT,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
-            capture_output=True,
-            text=True,
-            timeout=280,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
+        return (*TINY, *where, *how)
+
+    train(composer("train", *settings("one", "cpu", 4)))
+    command = [sys.executable, "train.py", *settings("two", "ddp_cpu", 2)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
     one, two = (
         torch.load(tmp_path / name / "checkpoints/blindsr/isaid/last.ckpt", weights_only=True)["state_dict"]
         for name in ("one", "two")

@@ -31,7 +31,7 @@ QUIET = ("logger=none", "trainer.enable_progress_bar=false", "trainer.enable_mod
 DEVICE = os.environ.get("OCTOSR_TRY_ON", "gpu")
 needs_gpu = pytest.mark.skipif(DEVICE == "gpu" and not torch.cuda.is_available(), reason="needs a GPU")
 ON_GPU = [pytest.param(DEVICE, precision, marks=needs_gpu) for precision in ("32-true", "bf16-mixed", "16-mixed")]
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

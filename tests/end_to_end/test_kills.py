@@ -24,7 +24,7 @@ SCRIPT = Path(__file__).with_name("kill_training.py")
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300 + 60 * KILLS)
+@pytest.mark.timeout(900 + 120 * KILLS)
 @pytest.mark.parametrize("technique", TECHNIQUES)
 def test_killed_and_resumed_equals_uninterrupted(
     technique: str, tmp_path: Path, demo_cache: Path, record_property: Callable[[str, object], None]

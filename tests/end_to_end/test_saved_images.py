@@ -299,7 +299,7 @@ def test_a_sweep_over_images_of_others_needs_no_lr_images(tmp_path: Path, data: 
     command = [sys.executable, "eval.py", "-m", "dataset=isaid,ships", "technique.name=dan"]
     command += precomputed(tmp_path / "authors", f"data.root={tmp_path / 'nowhere'}", f"output_root={tmp_path / 'out'}")
     done = subprocess.run(
-        [*command, "metrics=niqe", "logger=none"], cwd=root, capture_output=True, text=True, timeout=280, check=False
+        [*command, "metrics=niqe", "logger=none"], cwd=root, capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
     store = ScoreStore(tmp_path / "out" / "scores")

@@ -72,9 +72,6 @@ def score(rank: int, world: int, count: int, folder: Path) -> dict[str, list]:
 
 if __name__ == "__main__":
     rank, world, counts, folder = int(sys.argv[1]), int(sys.argv[2]), json.loads(sys.argv[3]), Path(sys.argv[4])
-    torch.set_num_threads(1)
-    if world > 1:
-        dist.init_process_group("gloo", init_method=f"file://{folder / 'store'}", rank=rank, world_size=world)
+    dist.init_process_group("gloo", init_method=f"file://{folder / 'store'}", rank=rank, world_size=world)
     print(json.dumps([score(rank, world, count, folder) for count in counts]))
-    if world > 1:
-        dist.destroy_process_group()
+    dist.destroy_process_group()

@@ -108,5 +108,5 @@ def test_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 def test_command_as_it_is_typed() -> None:
     command = [sys.executable, "-W", "error::RuntimeWarning", "-m", "octosr.metrics.niqe_fit", "--help"]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
     assert "pristine images" in done.stdout

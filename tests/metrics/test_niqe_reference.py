@@ -21,6 +21,7 @@ from octosr.metrics.niqe_engine.maps import bordered, halved, luma
 from octosr.metrics.niqe_engine.variants import VARIANTS
 from octosr.metrics.parameters import pristine_model
 
+pytestmark = pytest.mark.usefixtures("two_threads")  # the images are shared out over cores
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 STUDY_VALUES = [24.897867, 24.668281, 28.696214, 44.041609, 26.697030, 27.075387]
 """Printed by the study's own code for the images of :func:`study_images`."""

@@ -16,11 +16,6 @@ from octosr.techniques.dan.module import DAN
 from octosr.techniques.moesr.module import MoESR
 
 
-@pytest.fixture(autouse=True)
-def _all_on_one_thread(one_thread: None) -> None:
-    """See ``one_thread``."""
-
-
 def moesr(finetune_steps: int = 2) -> MoESR:
     sizes = {"features": 3, "layers": 3, "ise_features": 2, "kernel_sizes": {2: 13, 4: 33}}
     finetune = {"steps": finetune_steps, "crop": 16}

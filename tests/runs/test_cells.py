@@ -86,7 +86,7 @@ def test_a_second_run_of_a_cell_is_refused_and_leaves_the_first_alone(tmp_path: 
     """The other one is another process, as it is in life; killed, it leaves a state that is known for what it is."""
     program = (
         "import sys, time; from pathlib import Path; from octosr.runs.claim import Claim\n"
-        "claim = Claim(Path(sys.argv[1]), 'eval', 'dan', 'isaid'); print('mine', flush=True); time.sleep(60)"
+        "claim = Claim(Path(sys.argv[1]), 'eval', 'dan', 'isaid'); print('mine', flush=True); time.sleep(600)"
     )
     other = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     try:
@@ -143,7 +143,7 @@ def test_the_number_of_a_process_is_not_enough() -> None:
     if sys.platform.startswith("linux"):
         assert not is_alive(own, (start_of(own) or 0) - 1)  # another process had the number before
         child = subprocess.Popen([sys.executable, "-c", ""])
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 300
         while start_of(child.pid) is not None and time.monotonic() < deadline:
             time.sleep(0.01)
         assert not is_alive(child.pid, None)  # ended, though nobody has asked for its exit code yet

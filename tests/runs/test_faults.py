@@ -57,7 +57,7 @@ def stated(message: str, folder: Path) -> str:
 
 
 def killed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    code = "import os, time\nif os.environ['LOCAL_RANK'] == '1': os.kill(os.getpid(), 9)\ntime.sleep(60)"
+    code = "import os, time\nif os.environ['LOCAL_RANK'] == '1': os.kill(os.getpid(), 9)\ntime.sleep(600)"
     monkeypatch.setattr(processes, "command", lambda job: [sys.executable, "-c", code])
     processes.run_in_processes(CFG, "train")
 
@@ -174,10 +174,10 @@ def wrong_allocation(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def parent_gone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    code = "from octosr.runs.processes import tell_outcome\nimport time\ntell_outcome(lambda: time.sleep(60))"
+    code = "from octosr.runs.processes import tell_outcome\nimport time\ntell_outcome(lambda: time.sleep(600))"
     environment = os.environ | {"OCTOSR_PARENT": "1234", "OCTOSR_OUTCOME": "/dev/null", "LOCAL_RANK": "0"}
     done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=300, check=False
     )
     sys.stderr.write(done.stderr)
 

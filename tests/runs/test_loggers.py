@@ -139,7 +139,7 @@ def test_wandb_offline_writes_under_output_root_only_and_says_nothing(tmp_path: 
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr

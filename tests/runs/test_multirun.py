@@ -28,7 +28,7 @@ def run(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=290,
+        timeout=600,
         check=False,
     )
 

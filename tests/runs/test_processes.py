@@ -64,11 +64,11 @@ def test_the_first_process_speaks(children: Path) -> None:
 
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_killed_process_takes_the_others_with_it(children: Path, rank: int) -> None:
-    (children / "body").write_text(f"both()\nif rank == '{rank}': os.kill(os.getpid(), 9)\ntime.sleep(60)")
+    (children / "body").write_text(f"both()\nif rank == '{rank}': os.kill(os.getpid(), 9)\ntime.sleep(600)")
     start = time.monotonic()
     with pytest.raises(TrainingError, match=rf"Process {rank} of 2 was killed by SIGKILL .*same command goes on"):
         run_in_processes(CFG, "train")
-    assert time.monotonic() - start < 30
+    assert time.monotonic() - start < 300
     assert alive(children) == []
 
 
@@ -76,7 +76,7 @@ def test_an_error_for_the_user_is_said_once_and_others_that_hang_are_ended(
     children: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(processes, "GRACE", 0.2)
-    (children / "body").write_text("both()\nif rank == '1': time.sleep(60)\nsay({'error': 'no data'})\nsys.exit(1)")
+    (children / "body").write_text("both()\nif rank == '1': time.sleep(600)\nsay({'error': 'no data'})\nsys.exit(1)")
     with pytest.raises(TrainingError, match=r"^no data$"):
         run_in_processes(CFG, "train")
     assert alive(children) == []
@@ -92,7 +92,7 @@ def test_a_bug_in_a_process(children: Path) -> None:
 def test_a_signal_is_passed_on_and_its_exit_code_returned(children: Path, number: signal.Signals) -> None:
     (children / "body").write_text(
         f"signal.signal({int(number)}, lambda n, f: sys.exit(128 + n))\n"
-        "open(pids + '/ready' + rank, 'w').close()\ntime.sleep(60)"
+        "open(pids + '/ready' + rank, 'w').close()\ntime.sleep(600)"
     )
 
     def interrupt() -> None:
@@ -112,7 +112,7 @@ def test_a_process_whose_parent_is_killed_ends_and_says_so(tmp_path: Path) -> No
     child = (
         "import os, time\n"
         "from octosr.runs.processes import tell_outcome\n"
-        f"tell_outcome(lambda: (open({str(tmp_path / 'ready')!r}, 'w').write(str(os.getpid())), time.sleep(60)))"
+        f"tell_outcome(lambda: (open({str(tmp_path / 'ready')!r}, 'w').write(str(os.getpid())), time.sleep(600)))"
     )
     parent = (
         "import os, subprocess, sys, time\n"
@@ -121,7 +121,7 @@ def test_a_process_whose_parent_is_killed_ends_and_says_so(tmp_path: Path) -> No
         f"while not os.path.exists({str(tmp_path / 'ready')!r}): time.sleep(0.05)\n"
         "os.kill(os.getpid(), 9)"
     )
-    done = subprocess.run([sys.executable, "-c", parent], stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", parent], stderr=subprocess.PIPE, text=True, timeout=300, check=False)
     assert done.returncode == -signal.SIGKILL  # its pipe is closed once the child has ended too
     assert "which had started this one, is gone: ending" in done.stderr
 

@@ -78,7 +78,7 @@ def run(*arguments: str, code: str | None = None) -> subprocess.CompletedProcess
         env=environment,
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=600,
         check=False,
     )
 

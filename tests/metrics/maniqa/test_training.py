@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from octosr.metrics.maniqa import Maniqa
 from octosr.metrics.maniqa_network import load_network
+from scripts import module_of
 
 
 class Scored(LightningModule):
@@ -71,15 +72,16 @@ def test_a_checkpoint_of_a_run_that_scores_holds_none_of_it(tiny, pictures, tmp_
 @pytest.mark.slow
 def test_two_processes_give_what_one_gives(tiny, tmp_path):
     """Seven images, so that one is repeated to make the shares equal."""
-    worker = str(Path(__file__).with_name("ddp_worker.py"))
-    start = [(0, 1, "none"), (0, 2, tmp_path / "store"), (1, 2, tmp_path / "store")]
+    worker = Path(__file__).with_name("ddp_worker.py")
+    command = [sys.executable, str(worker), str(tiny)]
     workers = [
-        subprocess.Popen([sys.executable, worker, str(tiny), *map(str, of)], stdout=subprocess.PIPE, text=True)
-        for of in start
+        subprocess.Popen([*command, rank, "2", str(tmp_path / "store")], stdout=subprocess.PIPE, text=True)
+        for rank in "01"
     ]
-    outputs = [process.communicate(timeout=250)[0] for process in workers]
-    assert [process.returncode for process in workers] == [0, 0, 0]
-    alone, *both = [json.loads(output.splitlines()[-1]) for output in outputs]
+    alone = module_of(worker).score(str(tiny), 0, 1)
+    outputs = [process.communicate(timeout=600)[0] for process in workers]
+    assert [process.returncode for process in workers] == [0, 0]
+    both = [json.loads(output.splitlines()[-1]) for output in outputs]
     for together in both:
         assert together["index"] == alone["index"] == list(range(7))
         assert together["scores"] == pytest.approx(alone["scores"], rel=1e-12)

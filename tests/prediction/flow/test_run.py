@@ -193,7 +193,7 @@ def test_an_interruption_leaves_whole_files_only_and_the_next_run_goes_on(
     finish = PngWriter.finish
 
     def slow(writer: PngWriter) -> None:
-        assert interrupted.wait(20)
+        assert interrupted.wait(120)
         finish(writer)
 
     def interrupt(lr: Tensor) -> None:

@@ -16,8 +16,6 @@ from octosr.techniques.apa.modulated import demodulation, modulated_conv, modula
 from octosr.techniques.apa.resample import conv_down, conv_up, image_down, image_up
 from octosr.techniques.apa.synthesis import Generator
 
-pytestmark = pytest.mark.usefixtures("one_thread")  # tiny maps: two threads wait for each other more than they compute
-
 TAPS = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=torch.float64)
 FILTER = TAPS[:, None] * TAPS / 64
 

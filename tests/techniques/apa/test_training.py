@@ -19,8 +19,6 @@ from octosr.techniques.apa.module import APA
 from octosr.techniques.apa.resample import _kept
 from training_runs import killed, same, trained
 
-pytestmark = pytest.mark.usefixtures("one_thread")  # tiny maps: two threads wait for each other more than they compute
-
 Tiny = Callable[..., DictConfig]
 
 
@@ -170,20 +168,19 @@ def test_settings_that_make_no_sense_are_refused(tiny: Tiny, override: str, mess
 
 
 @pytest.mark.slow
-def test_a_killed_run_goes_on_as_if_it_had_not_been(photographs: Path, tmp_path: Path) -> None:
+def test_a_killed_run_goes_on_as_if_it_had_not_been(tiny: Tiny, photographs: Path, tmp_path: Path) -> None:
     torn, straight = tmp_path / "killed", tmp_path / "straight"
     shown = killed([*settings(photographs, torn), "technique.kimg=100"], torn, "apa")
-    length = f"technique.kimg={(shown + 16) / 1000}"
     for out in (torn, straight):
-        trained([*settings(photographs, out), length])
+        train(tiny("train", f"output_root={out}", f"technique.kimg={(shown + 16) / 1000}"))
     assert int(last(torn)["state_dict"]["images_shown"]) == shown + 16
     same(last(straight), last(torn))
 
 
 @pytest.mark.slow
-def test_two_processes_do_what_one_does_in_two_micro_batches(photographs: Path, tmp_path: Path) -> None:
+def test_two_processes_do_what_one_does_in_two_micro_batches(tiny: Tiny, photographs: Path, tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
-    trained([*settings(photographs, one), "technique.batch_gpu=2"])
+    train(tiny("train", f"output_root={one}", "technique.batch_gpu=2"))
     trained([*settings(photographs, two), "hardware=ddp_cpu", "data.batch_size=2"])
     assert int(last(two)["state_dict"]["images_shown"]) == 32
     assert float(last(two)["state_dict"]["pseudo.p"]) != 0.5

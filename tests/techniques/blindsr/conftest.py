@@ -14,11 +14,6 @@ from octosr.techniques.blindsr.network import Sizes
 from octosr.techniques.blindsr.stage import BlindSRStage
 
 
-@pytest.fixture(autouse=True)
-def _all_on_one_thread(one_thread: None) -> None:
-    """See ``one_thread``."""
-
-
 @pytest.fixture
 def small_stage() -> Callable[..., BlindSRStage]:
     """``small_stage(scale, published)``: random weights for which kernels make a visible difference."""

@@ -134,7 +134,7 @@ def test_several_cores_change_nothing(small_stage, smooth_images, monkeypatch):
     settings = Search.of(SMALL | {"patch": 12, "tile": 16})
     alone = super_resolve_stage(stage, lr, settings)
     monkeypatch.setitem(errors_module.PIXELS, "cpu", 2 * 12 * 12)
-    torch.set_num_threads(2)  # the fixture sets it back
+    torch.set_num_threads(2)
     together = super_resolve_stage(stage, lr, settings)
     assert torch.allclose(alone.sr, together.sr, atol=1e-5)
     assert torch.allclose(alone.parameters, together.parameters, atol=1e-5)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from torch import Tensor
@@ -12,13 +10,6 @@ from octosr.nn import parallel
 from octosr.techniques.dan.network import DANNetwork
 from octosr.techniques.dan.network_v1 import build_v1
 from octosr.techniques.dan.network_v2 import build_v2
-
-
-@pytest.fixture(autouse=True)
-def _threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 def network(version: int) -> DANNetwork:

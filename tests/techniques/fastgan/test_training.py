@@ -20,8 +20,6 @@ from octosr.techniques.fastgan.layers import SpectralConv
 from octosr.techniques.fastgan.module import FastGAN
 from training_runs import killed, same, trained
 
-pytestmark = pytest.mark.usefixtures("one_thread")  # tiny maps: two threads wait for each other more than they compute
-
 Tiny = Callable[..., DictConfig]
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
@@ -189,21 +187,20 @@ def test_a_discriminator_remembers_an_image() -> None:
 
 
 @pytest.mark.slow
-def test_a_killed_run_goes_on_as_if_it_had_not_been(photographs: Path, tmp_path: Path) -> None:
+def test_a_killed_run_goes_on_as_if_it_had_not_been(tiny: Tiny, photographs: Path, tmp_path: Path) -> None:
     torn, straight = tmp_path / "killed", tmp_path / "straight"
     shown = killed([*settings(photographs, torn), "technique.kimg=100"], torn, "fastgan")
-    length = f"technique.kimg={(shown + 16) / 1000}"
     for out in (torn, straight):
-        trained([*settings(photographs, out), length])
+        train(tiny("train", f"output_root={out}", f"technique.kimg={(shown + 16) / 1000}"))
     assert int(last(torn)["state_dict"]["images_shown"]) == shown + 16
     same(last(straight), last(torn))
 
 
 @pytest.mark.slow
-def test_two_processes_do_what_one_does_in_two_micro_batches(photographs: Path, tmp_path: Path) -> None:
+def test_two_processes_do_what_one_does_in_two_micro_batches(tiny: Tiny, photographs: Path, tmp_path: Path) -> None:
     """To the bit, in 32-bit floats: see octosr.techniques.gradients."""
     one, two = tmp_path / "one", tmp_path / "two"
-    trained([*settings(photographs, one), "technique.batch_gpu=2", "technique.kimg=0.016"])
+    train(tiny("train", f"output_root={one}", "technique.batch_gpu=2", "technique.kimg=0.016"))
     trained([*settings(photographs, two), "hardware=ddp_cpu", "data.batch_size=2", "technique.kimg=0.016"])
     ours, theirs = last(one)["state_dict"], last(two)["state_dict"]
     assert int(theirs["images_shown"]) == 16

@@ -12,6 +12,7 @@ from octosr.techniques.moesr.finetune import PRESETS, FineTuning, fine_tune, tun
 from octosr.techniques.moesr.network import Expert
 from octosr.techniques.moesr.plan import Plan, crop_sizes, one_cycle
 
+pytestmark = pytest.mark.usefixtures("two_threads")  # the images are shared out over cores
 PARAMETERS = {
     2: torch.tensor([[3.0, 1.0, 0.5], [4.0, 4.0, 0.0], [2.0, 0.9, 2.9]]),
     4: torch.tensor([[15.0, 5.0, 0.5], [20.0, 20.0, 0.0], [10.0, 4.5, 2.9]]),

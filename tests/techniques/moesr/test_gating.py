@@ -10,6 +10,8 @@ from octosr.techniques.moesr.gating import gating_scores
 from octosr.techniques.moesr.network import bicubic
 from octosr.techniques.moesr.symmetry import turn, turn_back
 
+pytestmark = pytest.mark.usefixtures("two_threads")  # the passes are shared out over cores
+
 
 def one_by_one(stage, lr):
     """85 passes, each with its own network, whole image, ISE on concatenated inputs."""

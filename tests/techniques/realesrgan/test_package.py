@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
@@ -21,15 +20,6 @@ from octosr.techniques.realesrgan.rrdb import names, read_rrdbnet
 from octosr.weights_catalog import CATALOG
 
 
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """Hundreds of tiny convolutions: two threads that wait for each other on busy cores take many times as long."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def tensors() -> dict[str, Tensor]:
     graph, numbers = find("x4plus")
@@ -42,9 +32,7 @@ def test_the_network_is_whole(tensors: dict[str, Tensor]) -> None:
     assert names(23) == [name.removesuffix(".weight") for name in tensors if name.endswith(".weight")]
 
 
-def test_the_result_is_that_of_spandrels_own_network_with_the_same_tensors(
-    tensors: dict[str, Tensor], one_thread: None
-) -> None:
+def test_the_result_is_that_of_spandrels_own_network_with_the_same_tensors(tensors: dict[str, Tensor]) -> None:
     own = ESRGAN().eval()
     old_names = list(own.state_dict())
     assert len(old_names) == len(tensors)
