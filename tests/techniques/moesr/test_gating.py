@@ -73,7 +73,10 @@ def test_scores_of_the_right_blur_are_low_for_a_perfect_evaluator(make_stage, sm
         def prepare(self, enlarged):
             return enlarged
 
-        def judge(self, images, prepared):
+        def last_two(self):
+            return None
+
+        def judge(self, images, prepared, tail):
             return (images - sr).abs().mean(1, keepdim=True)
 
     scores = gating_scores(stage.bank, Distance(), lr)

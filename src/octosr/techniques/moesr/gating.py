@@ -61,10 +61,10 @@ def _scores(bank: ExpertBank, evaluator: SharpnessEvaluator, lr: Tensor, crop: i
     if crop is not None and min(lr.shape[-2:]) >= crop and crops * crop**2 < lr.shape[-2] * lr.shape[-1]:
         lr = informative_crops(lr, crop, crops).flatten(0, 1)
         pieces = crops
-    prepared = evaluator.prepare(bicubic(lr, bank.scale))
+    judge = _Judge(evaluator, evaluator.prepare(bicubic(lr, bank.scale)), evaluator.last_two())
     places = settings_of_experts(ExpertGrid(bank.scale))
     jobs = _jobs(bank, places, lr)
-    results = map_on_cores(lambda job: _score(bank, evaluator, lr, prepared, job), jobs, lr.device)
+    results = map_on_cores(lambda job: _score(bank, judge, lr, job), jobs, lr.device)
     scores = lr.new_empty(len(lr), sum(len(served) for served in places))
     for job, values in zip(jobs, results, strict=True):
         for n, expert in enumerate(job.experts):
@@ -105,12 +105,20 @@ def _jobs(bank: ExpertBank, places: list[dict[int, int]], lr: Tensor) -> list[_J
     return sorted(jobs, key=lambda job: -len(job.symmetries))  # the long ones first, so that the cores end together
 
 
-def _score(bank: ExpertBank, evaluator: SharpnessEvaluator, lr: Tensor, prepared: Tensor, job: _Job) -> Tensor:
+class _Judge(NamedTuple):
+    """ISE, and what of it is the same for all experts."""
+
+    evaluator: SharpnessEvaluator
+    prepared: Tensor
+    tail: tuple[Tensor, Tensor]
+
+
+def _score(bank: ExpertBank, judge: _Judge, lr: Tensor, job: _Job) -> Tensor:
     """Scores (experts, symmetries, images) of a job."""
-    lr, prepared = lr[job.images], prepared[job.images]
+    lr, prepared = lr[job.images], judge.prepared[job.images]
     turned = stack_turned(lr, job.symmetries)
     enlarged = bank.stack(job.experts).enlarge(turned[None])[-1]
     parts = enlarged.unflatten(1, (len(job.symmetries), len(lr)))
     restored = torch.stack([turn_back(parts[:, m], symmetry) for m, symmetry in enumerate(job.symmetries)], 1)
-    delta = evaluator.judge(restored.flatten(0, 2), prepared)
+    delta = judge.evaluator.judge(restored.flatten(0, 2), prepared, judge.tail)
     return delta.square().mean((1, 2, 3)).unflatten(0, restored.shape[:3])

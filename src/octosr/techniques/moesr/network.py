@@ -115,19 +115,27 @@ class SharpnessEvaluator(nn.Module):
         assert isinstance(first, nn.Conv2d)
         return F.conv2d(enlarged, first.weight[:, 3:], first.bias)
 
-    def judge(self, sr: Tensor, prepared: Tensor) -> Tensor:
-        """The map from (S*B, 3, H, W) and what :meth:`prepare` made of (B, 3, H, W), images fastest."""
+    def judge(self, sr: Tensor, prepared: Tensor, tail: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """The map.
+
+        Args:
+            sr: (S*B, 3, H, W), images fastest.
+            prepared: what :meth:`prepare` made of (B, 3, H, W).
+            tail: from :meth:`last_two`, where no gradient is wanted.
+        """
         first = self.convs[0]
         assert isinstance(first, nn.Conv2d)
         x = F.conv2d(sr, first.weight[:, :3])
-        x = F.relu(x.unflatten(0, (-1, len(prepared))) + prepared).flatten(0, 1)
+        # In place: sums and convolutions need no results of theirs for their gradients.
+        x = F.relu_(x.unflatten(0, (-1, len(prepared))).add_(prepared)).flatten(0, 1)
         for conv in self.convs[1:4]:
-            x = F.relu(conv(x))
-        if torch.is_grad_enabled():
+            x = F.relu_(conv(x))
+        if tail is None:
             return self.convs[5](self.convs[4](x))
-        return F.conv2d(x, *self._last_two())
+        return F.conv2d(x, *tail)
 
-    def _last_two(self) -> tuple[Tensor, Tensor]:
+    @torch.no_grad()
+    def last_two(self) -> tuple[Tensor, Tensor]:
         """The last two convolutions, between which nothing is, as one of 5x5: a third of the arithmetic less."""
         before, last = self.convs[4], self.convs[5]
         assert isinstance(before, nn.Conv2d)
