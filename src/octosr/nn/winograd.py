@@ -26,8 +26,8 @@ from octosr.nn.workspace import Workspace
 BLOCK = 4
 """Side of a block of outputs."""
 NODES = (0.0, sqrt(0.5), -sqrt(0.5), sqrt(2.0), -sqrt(2.0))
-BAND_NUMBERS, LEAST_BLOCKS = 2**20, 128
-"""Blocks done at a time: as many as have so many numbers in their transforms (4 MB in float32), but not fewer than
+BAND_NUMBERS, LEAST_BLOCKS = 2**19, 64
+"""Blocks done at a time: as many as have so many numbers in their transforms (2 MB in float32), but not fewer than
 make the products of their matrices worthwhile."""
 
 
@@ -111,22 +111,21 @@ def backward(
         bias_gradient: (O,), likewise.
         maps_gradient: (N, H, W, I), contiguous, overwritten; None: not wanted.
     """
-    each = block_count(maps[:1])
+    each, parts = block_count(maps[:1]), _parts(len(maps))
+    sums = [(filters_gradient, bias_gradient)]
+    sums += [tuple(None if t is None else torch.zeros_like(t) for t in sums[0]) for _ in parts[1:]]  # type: ignore[misc]
 
-    def some(images: range) -> tuple[Tensor, Tensor | None]:
-        if maps_gradient is not None:
-            maps_gradient[images.start : images.stop].zero_()
-        return _backward_blocks(
-            range(images.start * each, images.stop * each), gradient, maps, filters, active,
-            filters_gradient is not None, maps_gradient,
-        )  # fmt: skip
+    def some(part: tuple[range, tuple[Tensor | None, Tensor | None]]) -> None:
+        images, (of_filters, of_bias) = part
+        blocks = range(images.start * each, images.stop * each)
+        _backward_blocks(blocks, gradient, maps, filters, active, of_filters, of_bias, maps_gradient)
 
     with torch.no_grad():
-        for of_bias, of_filters in map_on_cores(some, _parts(len(maps)), maps.device):
-            if bias_gradient is not None:
-                bias_gradient.add_(of_bias)
-            if filters_gradient is not None and of_filters is not None:
-                filters_gradient.add_(of_filters)
+        map_on_cores(some, list(zip(parts, sums, strict=True)), maps.device)
+        for other in sums[1:]:
+            for total, one in zip(sums[0], other, strict=True):
+                if total is not None and one is not None:
+                    total.add_(one)
 
 
 def _backward_blocks(
@@ -135,30 +134,27 @@ def _backward_blocks(
     maps: Tensor,
     filters: Tensor,
     active: Tensor | None,
-    of_filters: bool,
+    filters_gradient: Tensor | None,
+    bias_gradient: Tensor | None,
     maps_gradient: Tensor | None,
-) -> tuple[Tensor, Tensor | None]:
-    """Gradients of the bias and, on request, of the filters from some blocks; the maps' is added to what is there."""
+) -> None:
+    """:func:`backward` for the blocks of some images."""
     from octosr.nn import winograd_kernels as kernels
     from octosr.nn import winograd_kernels_back as adjoints
 
     work = Workspace.of_this_thread(maps.dtype)
-    bias_gradient, filters_gradient = maps.new_zeros(filters.shape[2]), None
+    of_bias = maps.new_zeros(filters.shape[2]) if bias_gradient is None else bias_gradient
     outputs = gradient.new_empty(0, 0, 0, 0) if active is None else active.detach()
     for first, count in _bands(blocks, filters):
         products = work.get("products", (36, count, filters.shape[2]), maps)
         patches = work.get("patches", (36, count, filters.shape[1]), maps)
-        adjoints.output_back(gradient.numpy(), outputs.numpy(), first, products.numpy(), bias_gradient.numpy())
-        if of_filters:
+        adjoints.output_back(gradient.numpy(), outputs.numpy(), first, products.numpy(), of_bias.numpy())
+        if filters_gradient is not None:
             kernels.data(maps.detach().numpy(), first, patches.numpy())
-            if filters_gradient is None:
-                filters_gradient = torch.bmm(patches.mT, products)
-            else:
-                filters_gradient.baddbmm_(patches.mT, products)
+            filters_gradient.baddbmm_(patches.mT, products)
         if maps_gradient is not None:
             torch.bmm(products, filters.detach().mT, out=patches)
             adjoints.data_back(patches.numpy(), first, maps_gradient.numpy())
-    return bias_gradient, filters_gradient
 
 
 def block_count(maps: Tensor) -> int:

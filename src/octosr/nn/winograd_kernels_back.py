@@ -47,12 +47,12 @@ _masked_rows = row_operation([4, 4], [6], _masked, adds=[1])
 
 @compiled
 def data_back(patches: Array, first: int, maps: Array) -> None:
-    """The adjoint of ``data``: adds to the maps what the patches of some blocks give.
+    """The adjoint of ``data``; the blocks of an image have to come one after the other, and all of them.
 
     Args:
         patches: (36, blocks, C).
         first: number of the first block.
-        maps: (N, H, W, C), added to.
+        maps: (N, H, W, C), to which is added. A line is cleared before the first block that reaches it.
     """
     _, height, width, size = maps.shape
     columns, blocks = (width + 3) // 4, patches.shape[1]
@@ -62,6 +62,10 @@ def data_back(patches: Array, first: int, maps: Array) -> None:
     for n in range(blocks):
         image, block = (first + n) // each, (first + n) % each
         top, left = 4 * (block // columns) - 1, 4 * (block % columns) - 1
+        if left < 0:
+            lines = image * height
+            begin, end = lines + (top + 2 if top > 0 else 0), lines + min(top + 6, height)
+            to[begin * width * size : end * width * size] = 0
         for j in range(6):
             _back_rows(source, (j * blocks + n) * size, 6 * blocks * size, half, j * size, 6 * size, size)
         begin, end = max(0, -left), min(6, width - left)

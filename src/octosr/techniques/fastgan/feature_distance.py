@@ -65,8 +65,8 @@ class _Distance(torch.autograd.Function):
             weights = head * (2 * gradients[0][n] / maps[0, 0].numel())
             for x, y, to in _pixels(maps[n], targets[ctx.places[n]], result[n]):
                 difference, length = _difference(x, y)
-                # The unit vector r = x / (|x| + e) has dr_c/dx_k = (c = k) / (|x| + e) - x_c x_k / (|x| (|x| + e)^2);
-                # PyTorch takes the latter as 0 at x = 0.
+                # With r = x / (|x| + e), dr_c/dx_k = (c = k) / (|x| + e) - x_c x_k / (|x| (|x| + e)^2), whose latter part
+                # PyTorch takes as 0 at x = 0.
                 of_units = difference.mul_(weights)
                 along = torch.linalg.vecdot(of_units, x)[:, None] / (length * (length + SMALLEST).square())
                 along = torch.where(length == 0, 0, along)

@@ -154,7 +154,7 @@ class _Tuner:
         self.optimizer = self._adam()
 
     def _adam(self) -> torch.optim.Adam:
-        return torch.optim.Adam(self.stack.tensors(), betas=(self.settings.beta1, 0.999))
+        return torch.optim.Adam(self.stack.tensors(), betas=(self.settings.beta1, 0.999), fused=True)
 
     def run(self) -> Stack:
         """All steps, or until every image is done."""
