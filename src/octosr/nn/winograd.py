@@ -53,15 +53,15 @@ def suits(images: Tensor) -> bool:
 
 def transform_filter(weight: Tensor) -> Tensor:
     """G g G^T of all filters, (O, I, 3, 3) to (36, I, O); differentiable."""
-    out_channels, in_channels = weight.shape[:2]
-    taps = weight.permute(2, 3, 1, 0).reshape(9, in_channels * out_channels)
-    return (FILTER.to(weight.dtype) @ taps).view(36, in_channels, out_channels)
+    # Products of matrices take transposed ones as they are; weights in another order would be copied number by number.
+    taps = weight.reshape(-1, 9).T
+    return (FILTER.to(weight.dtype) @ taps).view(36, *weight.shape[:2]).mT
 
 
 def filter_gradient(gradient: Tensor) -> Tensor:
     """The adjoint of :func:`transform_filter`, (36, I, O) to (O, I, 3, 3)."""
-    taps = FILTER.T.to(gradient.dtype) @ gradient.flatten(1)
-    return taps.view(3, 3, *gradient.shape[1:]).permute(3, 2, 0, 1).contiguous()
+    taps = gradient.mT.flatten(1).T @ FILTER.to(gradient.dtype)
+    return taps.view(gradient.shape[2], gradient.shape[1], 3, 3)
 
 
 def forward(maps: Tensor, filters: Tensor, bias: Tensor | None, result: Tensor, relu: bool = False) -> None:

@@ -65,8 +65,8 @@ class _Distance(torch.autograd.Function):
             weights = head * (2 * gradients[0][n] / maps[0, 0].numel())
             for x, y, to in _pixels(maps[n], targets[ctx.places[n]], result[n]):
                 difference, length = _difference(x, y)
-                # With r = x / (|x| + e), dr_c/dx_k = (c = k) / (|x| + e) - x_c x_k / (|x| (|x| + e)^2), whose latter part
-                # PyTorch takes as 0 at x = 0.
+                # r_c = x_c / (|x| + e) has (c = k) / (|x| + e) - x_c x_k / (|x| (|x| + e)^2) for derivatives by x_k;
+                # the latter part is 0 at x = 0, as PyTorch has it.
                 of_units = difference.mul_(weights)
                 along = torch.linalg.vecdot(of_units, x)[:, None] / (length * (length + SMALLEST).square())
                 along = torch.where(length == 0, 0, along)
