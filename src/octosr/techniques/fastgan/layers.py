@@ -102,6 +102,9 @@ class SpectralConv(nn.Module):
             return F.conv_transpose2d(x, fold(weight), stride=2, padding=1)
         if self.doubling:
             x = F.interpolate(x, scale_factor=2.0, mode="nearest")
+        if suits(x) and weight.is_contiguous() and weight.numel() > x.numel():
+            # The gradient of a weight comes in the layout of the maps: small maps are turned sooner than large weights.
+            x = x.contiguous()
         if self.transposed:
             return F.conv_transpose2d(x, weight.transpose(0, 1), stride=self.stride, padding=self.padding)
         if (weight.shape[-1], self.stride, self.padding) == (3, 1, 1):
