@@ -21,18 +21,9 @@ def main() -> None:
     """Print a line a layer and memory layout."""
     args = arguments(__doc__).parse_args()
     forms = {"torch": partial(F.conv2d, padding=1), "ours": conv3x3}
-    for channels, side in (
-        (32, 64),
-        (64, 256),
-        (64, 64),
-        (64, 16),
-        (128, 128),
-        (128, 32),
-        (256, 64),
-        (256, 16),
-        (512, 32),
-        (512, 16),
-    ):
+    narrow = [(32, 64), (64, 256), (64, 64), (64, 16)]
+    wide = [(128, 128), (128, 32), (256, 64), (256, 16), (512, 32), (512, 16)]
+    for channels, side in narrow + wide:
         for layout in (torch.contiguous_format, torch.channels_last):
             x = torch.randn(args.batch, channels, side, side).to(memory_format=layout).requires_grad_()
             weight = torch.randn(channels, channels, 3, 3).requires_grad_()

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from octosr.errors import MissingMetricError
 from octosr.metrics.functional.diversity import Diversity, compare
-from octosr.metrics.functional.frechet import frechet_distance
 from octosr.metrics.functional.octaves import unit_range
 from octosr.metrics.lpips_network import BACKBONES, find_backbone, load_lpips
 from octosr.metrics.offline import watched_loading
@@ -122,7 +121,7 @@ def load_inception(path: Path) -> nn.Module:
 
 @torch.no_grad()
 def fid_and_kid(samples: Tensor, reals: Tensor, inception: nn.Module, batch: int = 16) -> dict[str, float]:
-    """FID and KID of samples against the training images; KID by torchmetrics.
+    """FID and KID of samples against the training images, by torchmetrics.
 
     With a hundred images FID is biased upwards and its covariances have not full rank: it compares only with figures of
     equally many images. KID is unbiased.
@@ -136,14 +135,17 @@ def fid_and_kid(samples: Tensor, reals: Tensor, inception: nn.Module, batch: int
     Returns:
         ``fid``, ``kid``, ``kid_std`` (over 100 random halves).
     """
+    from torchmetrics.image.fid import FrechetInceptionDistance
     from torchmetrics.image.kid import KernelInceptionDistance
 
-    ours, theirs = (torch.cat([inception(part) for part in images.split(batch)]) for images in (samples, reals))
     size = max(2, min(len(samples), len(reals)) // 2)
     with torch.random.fork_rng(devices=[]):  # KID draws its subsets from torch's global generator
         torch.manual_seed(0)
-        kid = KernelInceptionDistance(feature=nn.Identity(), subsets=100, subset_size=size)
-        kid.update(theirs, real=True)
-        kid.update(ours, real=False)
+        fid = FrechetInceptionDistance(feature=inception).to(samples.device)
+        kid = KernelInceptionDistance(feature=inception, subsets=100, subset_size=size).to(samples.device)
+        for images, real in ((reals, True), (samples, False)):
+            for part in images.split(batch):
+                fid.update(part, real=real)
+                kid.update(part, real=real)
         mean, spread = kid.compute()
-    return {"fid": float(frechet_distance(ours, theirs)), "kid": float(mean), "kid_std": float(spread)}
+        return {"fid": float(fid.compute()), "kid": float(mean), "kid_std": float(spread)}

@@ -14,15 +14,13 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from octosr.nn import winograd
+from octosr.nn.convolution import LEAST_CHANNELS
 from octosr.nn.workspace import Workspace
-
-MIN_CHANNELS = 48
-"""Below this width direct convolution on a CPU is as fast."""
 
 
 def suits(images: Tensor, weights: Sequence[Tensor]) -> bool:
     """Whether a chain of these weights (O, I, 3, 3) is faster this way."""
-    return winograd.suits(images) and min(weight.shape[-4] for weight in weights[:-1]) >= MIN_CHANNELS
+    return winograd.suits(images) and min(weight.shape[-4] for weight in weights[:-1]) >= LEAST_CHANNELS
 
 
 def convolve_chain(images: Sequence[Tensor], weights: Sequence[Tensor], biases: Sequence[Tensor]) -> list[Tensor]:

@@ -80,10 +80,8 @@ def forward(maps: Tensor, filters: Tensor, bias: Tensor | None, result: Tensor, 
     added = torch.zeros(filters.shape[2], dtype=maps.dtype) if bias is None else bias.detach().contiguous()
 
     def some(blocks: range) -> None:
-        work = Workspace.of_this_thread(maps.dtype)
         for first, count in _bands(blocks, filters):
-            patches = work.get("patches", (36, count, filters.shape[1]), maps)
-            products = work.get("products", (36, count, filters.shape[2]), maps)
+            patches, products = _buffers(count, filters, maps)
             kernels.data(source, first, patches.numpy())
             torch.bmm(patches, filters, out=products)
             kernels.output(products.numpy(), first, added.numpy(), relu, to)
@@ -142,12 +140,10 @@ def _backward_blocks(
     from octosr.nn import winograd_kernels as kernels
     from octosr.nn import winograd_kernels_back as adjoints
 
-    work = Workspace.of_this_thread(maps.dtype)
     of_bias = maps.new_zeros(filters.shape[2]) if bias_gradient is None else bias_gradient
     outputs = gradient.new_empty(0, 0, 0, 0) if active is None else active.detach()
     for first, count in _bands(blocks, filters):
-        products = work.get("products", (36, count, filters.shape[2]), maps)
-        patches = work.get("patches", (36, count, filters.shape[1]), maps)
+        patches, products = _buffers(count, filters, maps)
         adjoints.output_back(gradient.numpy(), outputs.numpy(), first, products.numpy(), of_bias.numpy())
         if filters_gradient is not None:
             kernels.data(maps.detach().numpy(), first, patches.numpy())
@@ -155,6 +151,12 @@ def _backward_blocks(
         if maps_gradient is not None:
             torch.bmm(products, filters.detach().mT, out=patches)
             adjoints.data_back(patches.numpy(), first, maps_gradient.numpy())
+
+
+def _buffers(count: int, filters: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+    """This thread's for the patches and products of some blocks, (36, count, I) and (36, count, O)."""
+    work, (_, inputs, outputs) = Workspace.of_this_thread(like.dtype), filters.shape
+    return work.get("patches", (36, count, inputs), like), work.get("products", (36, count, outputs), like)
 
 
 def block_count(maps: Tensor) -> int:
