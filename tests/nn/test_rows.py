@@ -30,6 +30,31 @@ def test_reads_writes_and_adds_as_told(dtype, length):
     np.testing.assert_array_equal(added, total)
 
 
+_pack = row_operation([1, 1], [1, 1], lambda a, b: a.packed(b))
+
+
+@njit
+def _call_pack(first, second, high, low):
+    _pack(first, 0, 0, second, 0, 0, high, 0, 0, low, 0, 0, first.size)
+
+
+@pytest.mark.parametrize("length", [1, 16, 37])
+def test_packed_parts_are_rounded_and_add_up_to_2_17(length):
+    values = np.random.default_rng(0).standard_normal((2, length)).astype(np.float32)
+    values[0, 0], values[1, 0] = 0, -np.inf
+    parts = np.empty((2, length), np.int32)
+    _call_pack(*values, *parts)
+    halves = parts.view(np.uint16).reshape(2, length, 2).astype(np.uint32) << 16
+    high, low = halves.view(np.float32).transpose(0, 2, 1)  # each (2, length)
+    assert high[0, 0] == 0
+    assert low[0, 0] == 0
+    assert high[1, 0] == -np.inf
+    sums, others = (high + low).ravel(), values.ravel()
+    finite = np.isfinite(others)
+    assert (np.abs(sums - others)[finite] <= np.abs(others[finite]) * 2.0**-17).all()
+    assert (np.abs(low[np.isfinite(low)]) <= 2.0**-8 * np.abs(high[np.isfinite(low)])).all()
+
+
 def test_where_positive_lets_not_a_number_through():
     pair, single, written, added = (np.zeros(120) for _ in range(4))
     pair[1], single[2] = 5.0, np.nan

@@ -72,10 +72,10 @@ def test_the_transforms_are_those_of_the_theory() -> None:
 
     patch = np.random.default_rng(0).standard_normal((1, 4, 4, 1))
     transformed, result = np.empty((36, 1, 1)), np.empty((1, 4, 4, 1))
-    kernels.data(patch, 0, transformed)
+    kernels.data(patch, 0, 1, transformed)
     taps = torch.randn(1, 1, 3, 3, dtype=torch.float64)
     products = transformed * winograd.transform_filter(taps).numpy()
-    kernels.output(products, 0, np.zeros(1), False, result)
+    kernels.output(products, 0, 1, np.zeros(1), False, result)
     expected = F.conv2d(torch.from_numpy(patch).permute(0, 3, 1, 2), taps, padding=1)
     torch.testing.assert_close(torch.from_numpy(result).permute(0, 3, 1, 2), expected)
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from octosr.nn import winograd
+from octosr.nn.chain_forward import convolve_without_gradient
 from octosr.nn.convolution import LEAST_CHANNELS
 from octosr.nn.workspace import Workspace
 
@@ -23,13 +24,17 @@ def suits(images: Tensor, weights: Sequence[Tensor]) -> bool:
     return winograd.suits(images) and min(weight.shape[-4] for weight in weights[:-1]) >= LEAST_CHANNELS
 
 
-def convolve_chain(images: Sequence[Tensor], weights: Sequence[Tensor], biases: Sequence[Tensor]) -> list[Tensor]:
+def convolve_chain(
+    images: Sequence[Tensor], weights: Sequence[Tensor], biases: Sequence[Tensor], coarse: bool = False
+) -> list[Tensor]:
     """Convolve with zero padding of 1, ReLU, and so on up to the last convolution.
 
     Args:
         images: tensors (B, I, h, w), whose B, h and w may differ.
         weights: of each convolution, (O, I, 3, 3).
         biases: of each, (O,).
+        coarse: an error of some 1e-5 of the result's size will do, if that is faster on this CPU (:mod:`octosr.nn.amx`)
+            and no gradient is wanted.
 
     Returns:
         For each of the images (B, O, h, w); differentiable once.
@@ -39,6 +44,8 @@ def convolve_chain(images: Sequence[Tensor], weights: Sequence[Tensor], biases: 
     >>> torch.allclose(convolve_chain([x], [weight, weight], [bias, bias])[0], expected, rtol=1e-4)
     True
     """
+    if not torch.is_grad_enabled():
+        return convolve_without_gradient(images, weights, biases, coarse)
     found = _Chain.apply(len(images), len(weights), *images, *weights, *biases)
     return list(found)
 

@@ -46,6 +46,30 @@ class Numbers:
         each = [number] * kind.count if isinstance(kind, ir.VectorType) else number
         return Numbers(self.builder, ir.Constant(kind, each))
 
+    def packed(self, other: Numbers) -> tuple[Numbers, Numbers]:
+        """These numbers and others, of float32, as sums of two of bfloat16, right to 2^-17 of them: high and low parts.
+
+        A result is a word of 32 bits, its lower half of this number, its upper half of the other.
+        """
+        builder, vector = self.builder, isinstance(self.value.type, ir.VectorType)
+        words = ir.VectorType(ir.IntType(32), self.value.type.count) if vector else ir.IntType(32)
+
+        def each(number: int) -> Any:
+            return ir.Constant(words, [number] * self.value.type.count if vector else number)
+
+        def rounded(value: Any) -> Any:
+            return builder.add(builder.bitcast(value, words), each(0x8000))
+
+        def upper(value: Any) -> Any:
+            return builder.and_(value, each(0xFFFF0000))
+
+        values = (self.value, other.value)
+        high = [rounded(value) for value in values]
+        rest = [builder.fsub(v, builder.bitcast(upper(h), v.type)) for v, h in zip(values, high, strict=True)]
+        low = [rounded(value) for value in rest]
+        parts = [builder.or_(builder.lshr(first, each(16)), upper(second)) for first, second in (high, low)]
+        return Numbers(builder, parts[0]), Numbers(builder, parts[1])
+
     def where_positive(self, other: Numbers) -> Numbers:
         """0 where the other is 0 or less."""
         zero = self.constant(0.0).value
@@ -65,6 +89,7 @@ def row_operation(
         reads: how many rows of each array that is read.
         writes: how many rows of each array that is overwritten.
         function: from the :class:`Numbers` of all rows that are read to those of all rows that are written or added to.
+            Written ones may be of another type of as many bits, that of their array.
         adds: how many rows of each array that is added to.
 
     Returns:
@@ -99,7 +124,7 @@ def row_operation(
             results = function(*map(load, rows[:last_read]))
             for n, (row, result) in enumerate(zip(rows[last_read:], results, strict=True), last_read):
                 total = result if n < last_written else load(row) + result
-                pointer = builder.bitcast(builder.gep(row, [index]), kind.as_pointer())
+                pointer = builder.bitcast(builder.gep(row, [index]), total.value.type.as_pointer())
                 builder.store(total.value, pointer, align=bits // 8)
 
         at_once = VECTOR_BITS // bits

@@ -31,17 +31,18 @@ BAND_NUMBERS, LEAST_BLOCKS = 2**19, 64
 make the products of their matrices worthwhile."""
 
 
-def _filter_matrix() -> Tensor:
-    """From the nine taps of a filter to the 36 numbers of G g G^T, with G (6, 3) of the Toom-Cook construction."""
+def _generator() -> Tensor:
+    """G of the Toom-Cook construction, (6, 3)."""
     nodes = torch.tensor(NODES, dtype=torch.float64)
     powers = nodes[:, None] ** torch.arange(3, dtype=torch.float64)
     others = torch.stack([prod((node - nodes[nodes != node]).unbind(), start=torch.ones(())) for node in nodes])
     infinity = torch.tensor([[0.0, 0.0, 1.0]], dtype=torch.float64)
-    single = torch.cat([powers / others[:, None], infinity])
-    return torch.kron(single, single)
+    return torch.cat([powers / others[:, None], infinity])
 
 
-FILTER = _filter_matrix()
+GENERATOR = _generator()
+FILTER = torch.kron(GENERATOR, GENERATOR)
+"""From the nine taps of a filter to the 36 numbers of G g G^T."""
 
 
 def suits(images: Tensor) -> bool:
@@ -51,11 +52,23 @@ def suits(images: Tensor) -> bool:
     return not torch.compiler.is_compiling() and not torch.is_autocast_enabled("cpu")
 
 
+def suits_tiles(images: Tensor) -> bool:
+    """Whether products for such images can be done in tile registers (:mod:`octosr.nn.amx`): on a CPU that has them, in
+    single precision."""
+    if not suits(images) or images.dtype != torch.float32:
+        return False
+    from octosr.nn import amx
+
+    return amx.available()
+
+
 def transform_filter(weight: Tensor) -> Tensor:
     """G g G^T of all filters, (O, I, 3, 3) to (36, I, O); differentiable."""
-    # Products of matrices take transposed ones as they are; weights in another order would be copied number by number.
-    taps = weight.reshape(-1, 9).T
-    return (FILTER.to(weight.dtype) @ taps).view(36, *weight.shape[:2]).mT
+    matrix = FILTER.to(weight.dtype)
+    if torch.is_grad_enabled():
+        # As backward passes want it. Forward ones take it as it is, too, which costs less than to reorder it for them.
+        return (matrix @ weight.reshape(-1, 9).T).view(36, *weight.shape[:2]).mT
+    return (matrix @ weight.permute(2, 3, 1, 0).reshape(9, -1)).view(36, weight.shape[1], weight.shape[0])
 
 
 def filter_gradient(gradient: Tensor) -> Tensor:
@@ -82,12 +95,12 @@ def forward(maps: Tensor, filters: Tensor, bias: Tensor | None, result: Tensor, 
     def some(blocks: range) -> None:
         for first, count in _bands(blocks, filters):
             patches, products = _buffers(count, filters, maps)
-            kernels.data(source, first, patches.numpy())
+            kernels.data(source, first, count, patches.numpy())
             torch.bmm(patches, filters, out=products)
-            kernels.output(products.numpy(), first, added.numpy(), relu, to)
+            kernels.output(products.numpy(), first, count, added.numpy(), relu, to)
 
     with torch.no_grad():
-        map_on_cores(some, _parts(block_count(maps)), maps.device)
+        map_on_cores(some, parts(block_count(maps)), maps.device)
 
 
 def backward(
@@ -109,9 +122,9 @@ def backward(
         bias_gradient: (O,), likewise.
         maps_gradient: (N, H, W, I), contiguous, overwritten; None: not wanted.
     """
-    each, parts = block_count(maps[:1]), _parts(len(maps))
+    each, shares = block_count(maps[:1]), parts(len(maps))
     sums = [(filters_gradient, bias_gradient)]
-    sums += [tuple(None if t is None else torch.zeros_like(t) for t in sums[0]) for _ in parts[1:]]  # type: ignore[misc]
+    sums += [tuple(None if t is None else torch.zeros_like(t) for t in sums[0]) for _ in shares[1:]]  # type: ignore[misc]
 
     def some(part: tuple[range, tuple[Tensor | None, Tensor | None]]) -> None:
         images, (of_filters, of_bias) = part
@@ -119,7 +132,7 @@ def backward(
         _backward_blocks(blocks, gradient, maps, filters, active, of_filters, of_bias, maps_gradient)
 
     with torch.no_grad():
-        map_on_cores(some, list(zip(parts, sums, strict=True)), maps.device)
+        map_on_cores(some, list(zip(shares, sums, strict=True)), maps.device)
         for other in sums[1:]:
             for total, one in zip(sums[0], other, strict=True):
                 if total is not None and one is not None:
@@ -146,7 +159,7 @@ def _backward_blocks(
         patches, products = _buffers(count, filters, maps)
         adjoints.output_back(gradient.numpy(), outputs.numpy(), first, products.numpy(), of_bias.numpy())
         if filters_gradient is not None:
-            kernels.data(maps.detach().numpy(), first, patches.numpy())
+            kernels.data(maps.detach().numpy(), first, count, patches.numpy())
             filters_gradient.baddbmm_(patches.mT, products)
         if maps_gradient is not None:
             torch.bmm(products, filters.detach().mT, out=patches)
@@ -165,10 +178,10 @@ def block_count(maps: Tensor) -> int:
     return count * -(-height // BLOCK) * -(-width // BLOCK)
 
 
-def _parts(count: int) -> list[range]:
+def parts(count: int) -> list[range]:
     """The numbers up to ``count``, for each core some."""
-    parts = max(1, min(torch.get_num_threads(), count))
-    edges = [count * n // parts for n in range(parts + 1)]
+    shares = max(1, min(torch.get_num_threads(), count))
+    edges = [count * n // shares for n in range(shares + 1)]
     return [range(a, b) for a, b in pairwise(edges)]
 
 
