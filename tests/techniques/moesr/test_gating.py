@@ -6,11 +6,13 @@ import pytest
 import torch
 
 import octosr.techniques.moesr.gating as gating
+from octosr.nn import amx
 from octosr.techniques.moesr.gating import gating_scores
 from octosr.techniques.moesr.network import bicubic
 from octosr.techniques.moesr.symmetry import turn, turn_back
 
 pytestmark = pytest.mark.usefixtures("two_threads")  # the passes are shared out over cores
+needs_tiles = pytest.mark.skipif(not amx.available(), reason="needs a CPU with AMX")
 
 
 def one_by_one(stage, lr):
@@ -38,6 +40,25 @@ def test_fast_convolutions_score_alike(make_stage, smooth_images):
     assert torch.allclose(found, gating_scores(stage.bank, stage.evaluator, lr), rtol=1e-4)
     exact = gating_scores(stage.double().bank, stage.evaluator, lr.double())
     assert torch.allclose(found.double(), exact, rtol=1e-4)
+
+
+@pytest.mark.parametrize("tiles", [False, pytest.param(True, marks=needs_tiles)])
+def test_scores_of_full_width_are_right_to_1e_5(make_stage, smooth_images, monkeypatch, tiles):
+    monkeypatch.setattr(amx, "available", lambda: tiles)
+    stage, lr = make_stage(2, features=64, ise_features=32), smooth_images(2, 25, 27)
+    found = gating_scores(stage.bank, stage.evaluator, lr)
+    exact = gating_scores(stage.double().bank, stage.evaluator, lr.double())
+    assert ((found - exact).abs() / exact.max()).max() < (1e-5 if tiles else 2e-6)
+    alone = gating_scores(stage.float().bank, stage.evaluator, lr[1:])
+    assert torch.allclose(found[1:], alone, rtol=1e-5)
+
+
+@pytest.mark.parametrize("height", [25, 29])  # turned images have the same shape, or another
+def test_however_work_is_shared_out_scores_are_the_same(make_stage, smooth_images, monkeypatch, height):
+    stage, lr = make_stage(2, features=48), smooth_images(2, height, 25)
+    by_network = gating_scores(stage.bank, stage.evaluator, lr)
+    monkeypatch.setattr(gating, "NETWORKS_A_CORE", 99)
+    assert torch.equal(gating_scores(stage.bank, stage.evaluator, lr), by_network)
 
 
 def test_large_images_are_scored_in_parts_with_the_same_result(make_stage, monkeypatch, smooth_images):
@@ -70,6 +91,8 @@ def test_scores_of_the_right_blur_are_low_for_a_perfect_evaluator(make_stage, sm
         )
 
     class Distance(torch.nn.Module):
+        features = 1
+
         def prepare(self, enlarged):
             return enlarged
 

@@ -231,3 +231,8 @@ def test_hr_crops_asked_for_are_what_the_stages_need(make_moesr):
     assert make_moesr(stages=(2, 4)).hr_patch == 96  # x4: 16 LR pixels are 64, the kernel's rim 32
     assert make_moesr(stages=(2,), lr_patch=48).hr_patch == 108
     assert make_moesr(hr_patch=72).hr_patch == 72
+
+
+def test_quirks_reproduce_numbers_so_convolutions_are_the_plain_ones(make_moesr):
+    assert make_moesr().stage(2).bank.winograd
+    assert not make_moesr(official_quirks=True).stage(2).bank.winograd

@@ -10,13 +10,9 @@ import torch.nn.functional as F
 
 from octosr.techniques.moesr.bank import ExpertBank
 from octosr.techniques.moesr.grid import EXPERTS, ExpertGrid
-from octosr.techniques.moesr.network import (
-    Expert,
-    KernelEstimator,
-    SharpnessEvaluator,
-    bicubic,
-    root_covariances,
-)
+from octosr.techniques.moesr.kernel_estimator import KernelEstimator, root_covariances
+from octosr.techniques.moesr.network import Expert, bicubic
+from octosr.techniques.moesr.sharpness import SharpnessEvaluator
 from octosr.techniques.moesr.symmetry import turn, turn_back, turn_filters
 
 

@@ -10,8 +10,9 @@ import torch
 
 from octosr.errors import WrongWeightsError
 from octosr.techniques.moesr.bank import ExpertBank
-from octosr.techniques.moesr.network import KernelEstimator, SharpnessEvaluator
+from octosr.techniques.moesr.kernel_estimator import KernelEstimator
 from octosr.techniques.moesr.official import network_to_official, part_of, scale_of_experts, to_official
+from octosr.techniques.moesr.sharpness import SharpnessEvaluator
 
 
 def write(folder: Path, scale: int, prefix: str = "", **sizes) -> dict[str, Path]:

@@ -12,7 +12,7 @@ from scipy.ndimage import sobel
 from octosr.degradation.aligned import aligned_kernels, covariances
 from octosr.degradation.rounding import quantise
 from octosr.techniques.moesr.grid import ExpertGrid
-from octosr.techniques.moesr.network import root_covariances
+from octosr.techniques.moesr.kernel_estimator import root_covariances
 from octosr.techniques.moesr.training import (
     TURNED_SETTINGS,
     PairBank,

@@ -8,10 +8,10 @@ variances for each axis and eight angles. An expert is one plain convolutional n
 three for x8, each trained for one kernel. Turning or flipping the image turns the blur, so 25 networks serve all 85
 kernels.
 
-**Gate** (``gating``, ``crops``). All 85 enlarge the image. ISE looks at each result beside the bicubic enlargement
-and says how much too sharp or too blurred it is; the mean square of its map is the setting's score. KEN reads the
-blur, (lambda_1, lambda_2, theta), off the 85 scores. Every network runs once, on all images in all their turns. A few
-crops with most gradient can stand in for whole images (``gate_crop``).
+**Gate** (``gating``, ``judge``, ``sharpness``, ``kernel_estimator``). All 85 enlarge the image. ISE looks at each
+result beside the bicubic enlargement and says how much too sharp or too blurred it is; the mean square of its map is
+the setting's score. KEN reads the blur, (lambda_1, lambda_2, theta), off the 85 scores. Every network runs once, on all
+images in all their turns. A few crops with most gradient can stand in for whole images (``gate_crop``).
 
 **Fine-tuning** (``finetune``, ``plan``). The expert nearest to the estimated kernel is optimised on the image itself,
 with the estimated kernel and not the grid's: enlarging and reducing again must give the image back, reducing and

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from octosr.techniques.moesr.grid import EXPERTS
-from octosr.techniques.moesr.network import enlarge_stack, expert_channels
+from octosr.techniques.moesr.network import bicubic, expert_channels, improve
 from octosr.techniques.moesr.symmetry import turn_filters
 
 
@@ -54,11 +54,24 @@ class Stack(NamedTuple):
 
     def enlarge_all(self, lr: Sequence[Tensor]) -> list[list[Tensor]]:
         """As :meth:`enlarge` for images of several sizes; for each level those of each size."""
-        found = []
+        return self.improve_all([double(images) for images in lr])
+
+    def improve_all(self, enlarged: Sequence[Tensor], coarse: bool = False) -> list[list[Tensor]]:
+        """As :meth:`enlarge_all` for images that :func:`double` has enlarged, for use with several stacks.
+
+        ``coarse``: an error of some 1e-5 will do, see :func:`octosr.nn.chain.convolve_chain`.
+        """
+        found: list[list[Tensor]] = []
         for weights, biases in zip(self.weights, self.biases, strict=True):
-            lr = enlarge_stack(lr, weights, biases, self.winograd)
-            found.append(lr)
+            if found:
+                enlarged = [double(images) for images in found[-1]]
+            found.append(improve(enlarged, weights, biases, self.winograd, coarse))
         return found
+
+
+def double(images: Tensor) -> Tensor:
+    """Images (N, B, 3, h, w) enlarged by :func:`~octosr.techniques.moesr.network.bicubic` to twice their sides."""
+    return bicubic(images.flatten(0, 1), 2).unflatten(0, images.shape[:2])
 
 
 class ExpertBank(nn.Module):
@@ -68,7 +81,8 @@ class ExpertBank(nn.Module):
         scale: 2, 4 or 8.
         features: width of every network.
         layers: convolutions of every network.
-        winograd: allow fast convolution on CPUs (the same numbers up to rounding), see :mod:`octosr.nn.chain`.
+        winograd: allow fast convolution on CPUs (the same numbers up to rounding, the scores of gating to 1e-5), see
+            :mod:`octosr.nn.chain`.
     """
 
     def __init__(self, scale: int, features: int = 64, layers: int = 12, winograd: bool = True) -> None:
@@ -91,6 +105,8 @@ class ExpertBank(nn.Module):
         """The weights of some of the experts, in that order; gradients flow back."""
         if isinstance(experts, Tensor):
             experts = experts.to(self.weights[0].device)
+        elif not isinstance(experts, slice) and len(experts) == 1:
+            experts = slice(experts[0], experts[0] + 1)  # a view, not a copy
         by_level = [slice(level * self.layers, (level + 1) * self.layers) for level in range(self.levels)]
         weights, biases = list(self.weights), list(self.biases)
         return Stack(

@@ -2,11 +2,13 @@
 
 A score is the mean square of the ISE map of an expert's image: small where expert and blur fit. The 85 settings are
 25 networks on images turned in up to four ways, so each network runs once, on all images in all its turns; what is the
-same for all experts (the bicubic image and its share of ISE's first convolution) is computed once.
+same for all experts (the bicubic image and its share of ISE's first convolution) is computed once. On CPUs with tile
+registers (:mod:`octosr.nn.amx`) scores have an error of some 1e-5, unless the bank's ``winograd`` is off.
 """
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import NamedTuple
 
 import torch
@@ -16,9 +18,13 @@ from octosr.cores import map_on_cores
 from octosr.nn.crops import informative_crops
 from octosr.techniques.moesr.bank import ExpertBank
 from octosr.techniques.moesr.grid import EXPERTS, ExpertGrid
-from octosr.techniques.moesr.network import SharpnessEvaluator, bicubic
+from octosr.techniques.moesr.judge import Judge
+from octosr.techniques.moesr.network import bicubic
+from octosr.techniques.moesr.sharpness import SharpnessEvaluator
 from octosr.techniques.moesr.symmetry import stack_turned, swaps_sides, turn_back
 
+NETWORKS_A_CORE = 3
+"""With fewer networks for each core than this, cores share networks out by turns and images."""
 NUMBERS = {"cpu": 2**19, "gpu": 2**28}
 """Numbers in the widest layer of what is computed at once (4 bytes each): what a CPU's cache holds, a GPU's memory."""
 
@@ -61,12 +67,13 @@ def _scores(bank: ExpertBank, evaluator: SharpnessEvaluator, lr: Tensor, crop: i
     if crop is not None and min(lr.shape[-2:]) >= crop and crops * crop**2 < lr.shape[-2] * lr.shape[-1]:
         lr = informative_crops(lr, crop, crops).flatten(0, 1)
         pieces = crops
-    judge = _Judge(evaluator, evaluator.prepare(bicubic(lr, bank.scale)), evaluator.last_two())
+    judge = Judge(evaluator, bicubic(lr, bank.scale), bank.winograd)
     places = settings_of_experts(ExpertGrid(bank.scale))
-    jobs = _jobs(bank, places, lr)
-    results = map_on_cores(lambda job: _score(bank, judge, lr, job), jobs, lr.device)
+    batches = _batches(_jobs(bank, places, lr), lr.device)
+    doubled = bicubic(lr, 2)
+    results = map_on_cores(lambda jobs: _score(bank, judge, doubled, jobs), batches, lr.device)
     scores = lr.new_empty(len(lr), sum(len(served) for served in places))
-    for job, values in zip(jobs, results, strict=True):
+    for job, values in zip(chain.from_iterable(batches), chain.from_iterable(results), strict=True):
         for n, expert in enumerate(job.experts):
             for m, symmetry in enumerate(job.symmetries):
                 scores[job.images, places[expert][symmetry]] = values[n, m]
@@ -102,23 +109,30 @@ def _jobs(bank: ExpertBank, places: list[dict[int, int]], lr: Tensor) -> list[_J
             for n in range(0, len(experts), together)
             for first in range(0, len(lr), images)
         ]
-    return sorted(jobs, key=lambda job: -len(job.symmetries))  # the long ones first, so that the cores end together
+    return jobs
 
 
-class _Judge(NamedTuple):
-    """ISE, and what of it is the same for all experts."""
+def _batches(jobs: list[_Job], device: torch.device) -> list[list[_Job]]:
+    """What one core does: on a CPU all jobs of a network, so that its filters are transformed once, where all cores
+    then have some; a job elsewhere. The long ones first, so that the cores end together."""
+    if device.type == "cpu" and len(EXPERTS) >= NETWORKS_A_CORE * torch.get_num_threads():
+        of_network: dict[int, list[_Job]] = {}
+        for job in jobs:
+            of_network.setdefault(job.experts[0], []).append(job)
+        batches = list(of_network.values())
+    else:
+        batches = [[job] for job in jobs]
+    return sorted(batches, key=lambda batch: -sum(len(job.symmetries) for job in batch))
 
-    evaluator: SharpnessEvaluator
-    prepared: Tensor
-    tail: tuple[Tensor, Tensor]
 
-
-def _score(bank: ExpertBank, judge: _Judge, lr: Tensor, job: _Job) -> Tensor:
-    """Scores (experts, symmetries, images) of a job."""
-    lr, prepared = lr[job.images], judge.prepared[job.images]
-    turned = stack_turned(lr, job.symmetries)
-    enlarged = bank.stack(job.experts).enlarge(turned[None])[-1]
-    parts = enlarged.unflatten(1, (len(job.symmetries), len(lr)))
-    restored = torch.stack([turn_back(parts[:, m], symmetry) for m, symmetry in enumerate(job.symmetries)], 1)
-    delta = judge.evaluator.judge(restored.flatten(0, 2), prepared, judge.tail)
-    return delta.square().mean((1, 2, 3)).unflatten(0, restored.shape[:3])
+def _score(bank: ExpertBank, judge: Judge, doubled: Tensor, jobs: list[_Job]) -> list[Tensor]:
+    """Scores (experts, symmetries, images) of each of some jobs of the same networks."""
+    turned = [stack_turned(doubled[job.images], job.symmetries)[None] for job in jobs]
+    enlarged = bank.stack(jobs[0].experts).improve_all(turned, coarse=True)[-1]
+    found = []
+    for job, made in zip(jobs, enlarged, strict=True):
+        parts = made.unflatten(1, (len(job.symmetries), len(doubled[job.images])))
+        restored = torch.stack([turn_back(parts[:, m], symmetry) for m, symmetry in enumerate(job.symmetries)], 1)
+        delta = judge(restored.flatten(0, 2), job.images)
+        found.append(delta.square().mean((1, 2, 3)).unflatten(0, restored.shape[:3]))
+    return found

@@ -19,8 +19,10 @@ from octosr.techniques.moesr.bank import Stack
 from octosr.techniques.moesr.checks import check_expert, check_stages
 from octosr.techniques.moesr.finetune import FineTuning, enlarge_with, tuned_experts
 from octosr.techniques.moesr.grid import KERNEL_SIZES
-from octosr.techniques.moesr.network import ISE_FIELD, KernelCode, reach
+from octosr.techniques.moesr.kernel_estimator import KernelCode
+from octosr.techniques.moesr.network import reach
 from octosr.techniques.moesr.phased import PhasedTraining
+from octosr.techniques.moesr.sharpness import ISE_FIELD
 from octosr.techniques.moesr.stage import MoESRStage
 from octosr.techniques.moesr.weights import load_moesr
 from octosr.techniques.tiling import Place, TilePass, Tiling
@@ -71,7 +73,8 @@ class MoESR(PhasedTraining):
         hr_patch: side of the HR crops asked for; None for what the largest stage needs.
         gate_crop: gate on crops of this side in LR pixels; None: on whole images.
         gate_crops: so many of them.
-        winograd: allow fast convolution on CPUs (ours; the same numbers up to rounding), see :mod:`octosr.nn.chain`.
+        winograd: allow fast convolution on CPUs (ours; the same numbers up to rounding, the scores of gating to 1e-5 on
+            CPUs with AMX), see :mod:`octosr.nn.chain`. Not with ``official_quirks``, which is to reproduce numbers.
         finetune: the fine-tuning: ``preset`` (fast or paper) and what differs from it, see ``FineTuning``.
         official_quirks: do what the public code does where we think it is wrong, to reproduce it.
         seed: of the kernels drawn in training and of the crops in fine-tuning.
@@ -145,11 +148,9 @@ class MoESR(PhasedTraining):
             warm=warm_steps,
         )
         self.finetuning = FineTuning.of(finetune or {}, official_quirks=self.official_quirks, seed=self.seed)
+        fast = bool(winograd) and not self.official_quirks
         self.stage_networks = nn.ModuleDict(
-            {
-                f"x{s}": MoESRStage(s, features, layers, ise_features, sizes[s], kernel_code, bool(winograd))
-                for s in self.stages
-            }
+            {f"x{s}": MoESRStage(s, features, layers, ise_features, sizes[s], kernel_code, fast) for s in self.stages}
         )
         if hr_patch is None:
             needed = max(s.scale * max(lr_patch, s.smallest_side) + s.kernel_size - 1 for s in self.all_stages())

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from octosr.errors import WrongWeightsError
 from octosr.techniques.moesr.bank import ExpertBank
 from octosr.techniques.moesr.grid import EXPERTS, ExpertGrid
-from octosr.techniques.moesr.network import KernelEstimator, SharpnessEvaluator
+from octosr.techniques.moesr.kernel_estimator import KernelEstimator
+from octosr.techniques.moesr.sharpness import SharpnessEvaluator
 from octosr.techniques.weights import strip_prefixes
 
 Part = Literal["experts", "ise", "ken"]

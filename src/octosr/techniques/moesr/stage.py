@@ -11,7 +11,8 @@ from octosr.errors import ConfigError
 from octosr.techniques.moesr.bank import ExpertBank
 from octosr.techniques.moesr.gating import gating_scores
 from octosr.techniques.moesr.grid import EXPERTS, KERNEL_SIZES, ExpertGrid, canonical, variance_factor
-from octosr.techniques.moesr.network import ISE_FIELD, KernelCode, KernelEstimator, SharpnessEvaluator
+from octosr.techniques.moesr.kernel_estimator import KernelCode, KernelEstimator
+from octosr.techniques.moesr.sharpness import ISE_FIELD, SharpnessEvaluator
 
 SMALLEST_REST = 8
 """LR pixels that have to be left after the kernel's rim, so that a loss or a score means something."""

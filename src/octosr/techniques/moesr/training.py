@@ -24,8 +24,10 @@ from octosr.degradation.random import SampleRandom
 from octosr.degradation.rounding import quantise
 from octosr.techniques.moesr.gating import gating_scores
 from octosr.techniques.moesr.grid import SETTINGS, THETAS, variance_factor
-from octosr.techniques.moesr.network import ISE_FIELD, ISE_STRIDE, bicubic, root_covariances
-from octosr.techniques.moesr.network import SETTINGS_COUNT as SCORES
+from octosr.techniques.moesr.kernel_estimator import SETTINGS_COUNT as SCORES
+from octosr.techniques.moesr.kernel_estimator import root_covariances
+from octosr.techniques.moesr.network import bicubic
+from octosr.techniques.moesr.sharpness import ISE_FIELD, ISE_STRIDE
 from octosr.techniques.moesr.stage import MoESRStage
 
 IseTarget = Literal["sharpness", "error"]
