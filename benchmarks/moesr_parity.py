@@ -29,7 +29,7 @@ SIDES = {2: (40, 36), 4: (48, 40)}
 STEPS, RATE = 3, 1e-3
 
 
-def build(scale: int, folder: Path) -> MoESR:
+def build(scale: int, folder: Path, dtype: torch.dtype) -> MoESR:
     """A full-size MoESR with random weights, loaded from files in the published layout."""
     torch.manual_seed(scale)
     source = MoESR(name="moesr", stages=(scale,), kernel_code="angle", official_quirks=True)
@@ -44,7 +44,7 @@ def build(scale: int, folder: Path) -> MoESR:
     torch.save(network_to_official(stage.estimator), folder / "KEN.pt")
     ours = MoESR(name="moesr", stages=(scale,), official_quirks=True)
     print(ours.load_weights(sorted(folder.glob("*.pt"))))
-    return ours
+    return ours.to(dtype)
 
 
 def worst(name: str, ours: Any, theirs: Any) -> None:
@@ -54,17 +54,17 @@ def worst(name: str, ours: Any, theirs: Any) -> None:
     print(f"  {name:38s} {difference:.1e}  (values up to {theirs.abs().max().item():.3g})", flush=True)
 
 
-def compare(clone: Path, scale: int) -> None:
+def compare(clone: Path, scale: int, dtype: torch.dtype) -> None:
     """Print one line a part."""
     upstream = load_upstream(clone)
-    with tempfile.TemporaryDirectory() as name, on_cpu():
+    with tempfile.TemporaryDirectory() as name, on_cpu(dtype):
         folder = Path(name)
-        ours = build(scale, folder)
+        ours = build(scale, folder, dtype)
         stage = ours.stage(scale)
         picture = np.random.default_rng(0).integers(0, 256, (*(s // 4 for s in SIDES[scale]), 3), dtype=np.uint8)
         image = Image.fromarray(picture).resize(SIDES[scale][::-1], Image.Resampling.BICUBIC)
         image.save(folder / "image.png")
-        lr = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 255
+        lr = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].to(dtype) / 255
         crop = min(SIDES[scale]) // scale * scale
         theirs = upstream["MoESR"].MoESR(configuration(folder / "image.png", folder, scale, STEPS, crop, RATE))
         print(f"x{scale}, LR {SIDES[scale][0]}x{SIDES[scale][1]}")
@@ -125,9 +125,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--upstream", type=Path, required=True)
     parser.add_argument("--scale", type=int, choices=(2, 4), help="only this one")
+    parser.add_argument("--double", action="store_true", help="both in 64-bit floats, where rounding decides nothing")
     arguments = parser.parse_args()
     for scale in (2, 4) if arguments.scale is None else (arguments.scale,):
-        compare(arguments.upstream, scale)
+        compare(arguments.upstream, scale, torch.float64 if arguments.double else torch.float32)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,9 @@ products, in matrices of 64 columns at which MKL reaches 65 to 80 GFLOPS, plus t
 about seven times: a layer of 64x64 takes 2.0 ms forward and 4.1 backward against 3.0 and 6.7 of direct convolution
 (one core of a busy machine). Gating, one image of 64x64: 85 passes of 6.1 GMAC and 0.5 of ISE (0.3 with its last two
 convolutions as one), 1.1 TFLOP; with a quarter of the products in the experts at most 3.6 times if products
-ran as fast as direct convolution, which they do not.
+ran as fast as direct convolution, which they do not. CPUs with AMX do the products three times as fast in tile registers
+(``octosr.nn.amx``): of a layer of 128x128 (Emerald Rapids, one core), 7.5 ms directly, patches take 0.65 ms, products
+0.6 (2.3 without tiles) and results 0.45.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ from torch import Tensor
 
 from octosr.degradation.aligned import covariances, strided_blur, trim
 from octosr.degradation.rounding import quantise
+from octosr.nn import amx
 from octosr.techniques.moesr.finetune import FineTuning, fine_tune
 from octosr.techniques.moesr.gating import gating_scores
 from octosr.techniques.moesr.network import Expert, bicubic
@@ -209,8 +212,11 @@ def main() -> None:
     parser.add_argument("--crops", type=int, default=4, help="crops an image")
     parser.add_argument("--weights", type=Path, help="a checkpoint of MoESR with a stage of this scale")
     parser.add_argument("--photographs", type=Path, help="crops: a folder of images to reduce; default: random images")
+    parser.add_argument("--no-tiles", action="store_true", help="gating as on a CPU without AMX")
     arguments = parser.parse_args()
     torch.manual_seed(0)
+    if arguments.no_tiles:
+        amx.available = lambda: False
     scale = arguments.scale
     stage = MoESRStage(
         scale, arguments.features, arguments.layers, arguments.features, {2: 13, 4: 33, 8: 65}[scale], "matrix"

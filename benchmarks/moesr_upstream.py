@@ -28,9 +28,9 @@ KERNEL = {2: 13, 4: 33}
 
 
 @contextmanager
-def on_cpu() -> Iterator[None]:
-    """``.cuda()`` does nothing, and noise for "cuda" is made on the CPU."""
-    randn = torch.randn
+def on_cpu(dtype: torch.dtype = torch.float32) -> Iterator[None]:
+    """``.cuda()`` does nothing, noise for "cuda" is made on the CPU, and floats are of a precision."""
+    randn, before = torch.randn, torch.get_default_dtype()
 
     def randn_here(*size: Any, device: Any = None, **rest: Any) -> torch.Tensor:
         return randn(*size, **rest)
@@ -39,8 +39,13 @@ def on_cpu() -> Iterator[None]:
         mock.patch.object(torch.Tensor, "cuda", lambda self, *a, **k: self),
         mock.patch.object(nn.Module, "cuda", lambda self, *a, **k: self),
         mock.patch.object(torch, "randn", randn_here),
+        mock.patch.object(torch, "FloatTensor", torch.DoubleTensor if dtype == torch.float64 else torch.FloatTensor),
     ):
-        yield
+        torch.set_default_dtype(dtype)
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(before)
 
 
 def load_upstream(clone: Path) -> dict[str, ModuleType]:
