@@ -11,6 +11,8 @@ from pathlib import Path
 # threads would wait for each other most of the time, and with a worker of xdist on every core, all of it. Tests of work
 # shared out over threads ask for ``threads`` or ``two_threads``; OMP_NUM_THREADS=2 runs all the others so too.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Where there are two, on cores that others use, waiting ones must not spin: it doubles what such tests take.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import pytest
 import torch

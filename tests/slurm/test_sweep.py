@@ -120,7 +120,7 @@ def test_a_sweep_with_a_preempted_cell(
     assert f"resuming from {out}/checkpoints/one/isaid/last.ckpt" in written[requeue.end() :]
     states = {(state.technique, state.dataset): state.state for state in read_states(out)}
     assert states == dict.fromkeys([(t, d) for t in ("one", "other") for d in ("isaid", "ships")], "done")
-    assert len(set(re.findall(r"sched: Allocate JobId=(\S+?)\(", cluster.log()))) == 4  # one array, a task a cell
+    assert _completed(cluster) == 4  # one array, a task a cell
     for dataset in ("isaid", "ships"):
         one, other = (
             torch.load(out / "checkpoints" / name / dataset / "last.ckpt", weights_only=True)
@@ -130,6 +130,11 @@ def test_a_sweep_with_a_preempted_cell(
         assert all(torch.equal(one["state_dict"][key], value) for key, value in other["state_dict"].items())
     lines = [line for line in cluster.log().splitlines() if cell in line] + [stopped[0], requeue[0]]
     record_property("shown", "\n  ".join(["a cell pre-empted, requeued and gone on with:", *lines]))
+
+
+def _completed(cluster: Cluster) -> int:
+    """How many different jobs have ended. Which scheduler starts one, the main or the backfilling, is a matter of luck."""
+    return len(set(re.findall(r"_job_complete: JobId=(\S+?)\(\d+\) done", cluster.log())))
 
 
 def _log_of_first_cell(out: Path, sweep: Sweep) -> Path:
@@ -161,5 +166,5 @@ def test_a_matrix_that_is_started_again_submits_nothing_twice(
     finally:
         second.kill()
     assert {(state.dataset, state.state) for state in read_states(out)} == {(name, "done") for name in datasets}
-    assert len(set(re.findall(r"sched: Allocate JobId=(\S+?)\(", cluster.log()))) == len(datasets)
+    assert _completed(cluster) == len(datasets)
     assert len(list((out / "sweep" / "eval").glob("batch-*.json"))) == 1

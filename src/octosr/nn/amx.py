@@ -45,6 +45,7 @@ def available() -> bool:
     return int(ctypes.CDLL(None).syscall(ARCH_PRCTL, REQUEST_PERMISSION, TILE_DATA)) == 0
 
 
+@lru_cache(maxsize=TILE)
 def configuration(rows: int = TILE) -> npt.NDArray[np.uint8]:
     """What :func:`begin` wants: full tiles; if told, those of the left side and of the product have fewer rows."""
     bytes_ = np.zeros(64, np.uint8)

@@ -54,7 +54,8 @@ def _in_tiles(weight: Tensor, bias: Tensor) -> _Layer:
 
     outputs = len(weight)
     more = -outputs % 32
-    weight, bias = F.pad(weight, (0, 0) * 3 + (0, more)), F.pad(bias, (0, more))
+    if more:
+        weight, bias = F.pad(weight, (0, 0) * 3 + (0, more)), F.pad(bias, (0, more))
     wide = _fast(weight, bias, winograd_amx.transform_filter, winograd_amx.forward)
     return (lambda *arguments: wide(*arguments)[..., :outputs].contiguous()) if more else wide
 

@@ -111,10 +111,10 @@ def _columns(maps: Array, number: int, inside: Array, half: Array) -> None:
     top, left = 4 * (block // columns) - 1, 4 * (block % columns) - 1
     if top < 0 or left < 0 or top + 6 > height or left + 6 > width:
         inside[:] = 0
+        start, pixels = max(0, -left), min(6, width - left) - max(0, -left)
         for i in range(max(0, -top), min(6, height - top)):
-            for j in range(max(0, -left), min(6, width - left)):
-                pixel = (image * height + top + i) * width + left + j
-                _copy(source, pixel * size, 0, inside, (6 * i + j) * size, 0, size)
+            pixel = (image * height + top + i) * width + left + start
+            _copy(source, pixel * size, 0, inside, (6 * i + start) * size, 0, pixels * size)
         _data_rows(inside, 0, 6 * size, half, 0, 6 * size, 6 * size)
     else:
         pixel = (image * height + top) * width + left
