@@ -133,7 +133,7 @@ def test_a_sweep_with_a_preempted_cell(
 
 
 def _completed(cluster: Cluster) -> int:
-    """How many different jobs have ended. Which scheduler starts one, the main or the backfilling, is a matter of luck."""
+    """How many different jobs have ended. Which of the two schedulers starts one is a matter of luck."""
     return len(set(re.findall(r"_job_complete: JobId=(\S+?)\(\d+\) done", cluster.log())))
 
 
