@@ -120,7 +120,7 @@ def test_a_sweep_with_a_preempted_cell(
     assert f"resuming from {out}/checkpoints/one/isaid/last.ckpt" in written[requeue.end() :]
     states = {(state.technique, state.dataset): state.state for state in read_states(out)}
     assert states == dict.fromkeys([(t, d) for t in ("one", "other") for d in ("isaid", "ships")], "done")
-    assert _completed(cluster) == 4  # one array, a task a cell
+    assert _started(cluster) == (1, 4)  # one array, a task a cell
     for dataset in ("isaid", "ships"):
         one, other = (
             torch.load(out / "checkpoints" / name / dataset / "last.ckpt", weights_only=True)
@@ -132,9 +132,11 @@ def test_a_sweep_with_a_preempted_cell(
     record_property("shown", "\n  ".join(["a cell pre-empted, requeued and gone on with:", *lines]))
 
 
-def _completed(cluster: Cluster) -> int:
-    """How many different jobs have ended. Which of the two schedulers starts one is a matter of luck."""
-    return len(set(re.findall(r"_job_complete: JobId=(\S+?)\(\d+\) done", cluster.log())))
+def _started(cluster: Cluster) -> tuple[int, int]:
+    """How many jobs or arrays SLURM has been given, and how many different jobs its two schedulers have started."""
+    log = cluster.log()
+    started = re.findall(r"(?:sched: Allocate|backfill: _start_job: Started) JobId=(\S+?)\(", log)
+    return len(re.findall(r"_slurm_rpc_submit_batch_job: JobId=", log)), len(set(started))
 
 
 def _log_of_first_cell(out: Path, sweep: Sweep) -> Path:
@@ -166,5 +168,5 @@ def test_a_matrix_that_is_started_again_submits_nothing_twice(
     finally:
         second.kill()
     assert {(state.dataset, state.state) for state in read_states(out)} == {(name, "done") for name in datasets}
-    assert _completed(cluster) == len(datasets)
+    assert _started(cluster) == (1, len(datasets))
     assert len(list((out / "sweep" / "eval").glob("batch-*.json"))) == 1
