@@ -207,7 +207,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--features", type=int, default=64, help="16 with --layers 6: the demo sizes")
     parser.add_argument("--layers", type=int, default=12)
-    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=4)
     parser.add_argument("--crop", type=int, default=64, help="side of the crops in LR pixels")
     parser.add_argument("--crops", type=int, default=4, help="crops an image")
     parser.add_argument("--weights", type=Path, help="a checkpoint of MoESR with a stage of this scale")
