@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 from numba import njit
-from packed_words import pack
 
 from octosr.nn import amx
+from packed_words import pack
 
 needs_tiles = pytest.mark.skipif(not amx.available(), reason="needs a CPU with AMX")
 

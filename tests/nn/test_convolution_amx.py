@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from packed_words import pack, unpack
 
 from octosr.nn import amx
 from octosr.nn.convolution_amx import convolve, relu_packed, transform_filter
+from packed_words import pack, unpack
 
 needs_tiles = pytest.mark.skipif(not amx.available(), reason="needs a CPU with AMX")
 CLOSE = {"rtol": 2.0**-16, "atol": 0.0}

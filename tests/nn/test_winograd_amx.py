@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from packed_words import pack, unpack
 from torch import Tensor
 
 from octosr.nn import amx, winograd, winograd_kernels
 from octosr.nn import winograd_amx as tiles
+from packed_words import pack, unpack
 
 needs_tiles = pytest.mark.skipif(not amx.available(), reason="needs a CPU with AMX")
 CLOSE = {"rtol": 2.0**-16, "atol": 0.0}
