@@ -19,9 +19,8 @@ products, in matrices of 64 columns at which MKL reaches 65 to 80 GFLOPS, plus t
 about seven times: a layer of 64x64 takes 2.0 ms forward and 4.1 backward against 3.0 and 6.7 of direct convolution
 (one core of a busy machine). Gating, one image of 64x64: 85 passes of 6.1 GMAC and 0.5 of ISE (0.3 with its last two
 convolutions as one), 1.1 TFLOP; with a quarter of the products in the experts at most 3.6 times if products
-ran as fast as direct convolution, which they do not. CPUs with AMX do the products three times as fast in tiles
-(``octosr.nn.amx``): of a layer of 128x128 (Emerald Rapids, one core), 7.5 ms directly, patches take 0.65 ms, products
-0.6 (2.3 without tiles) and results 0.45.
+ran as fast as direct convolution, which they do not. CPUs with AMX do the products in
+tiles (``octosr.nn.amx``), which is beyond that bound; ``--no-tiles`` leaves them out.
 """
 
 from __future__ import annotations

@@ -105,7 +105,7 @@ def _blocks(
         packed_data(maps, first + start, some, patches)
         for number in range(36):
             row = number * rows * inputs
-            for column in range(0, outputs, BAND):
+            for column in range(0, outputs, amx.BLOCK):
                 place, at = number * inputs * outputs + column, number * rows * outputs + column
                 amx.clear()
                 amx.add_product(left, row, row + TILE * inputs, inputs, inputs // 2, right, place, outputs)
